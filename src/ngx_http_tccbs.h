@@ -1,0 +1,147 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _NGX_HTTP_TCCBS_H_INCLUDED_
+#define _NGX_HTTP_TCCBS_H_INCLUDED_
+
+
+#include "ngx_http_tccbs_compat.h"
+#include "ngx_http_tccbs_account.h"
+#include "ngx_http_tccbs_audit.h"
+#include "ngx_tccbs_call.h"
+
+
+typedef struct ngx_http_tccbs_ctx_s  ngx_http_tccbs_ctx_t;
+
+
+typedef struct {
+    ngx_shm_zone_t                *zone;
+    ngx_tccbs_arena_t             *arena;
+    ngx_array_t                    credentials;  /* of pointers */
+    ngx_array_t                    accounts;     /* of pointers */
+    ngx_tccbs_index_t             *keys;
+    ngx_tccbs_index_t             *identities;
+    ngx_uint_t                     nkeys;
+    ngx_http_tccbs_audit_conf_t    audit;
+    u_char                         policy[16];   /* digest, hexadecimal */
+    ngx_uint_t                     pass;         /* tccbs_pass is used */
+} ngx_http_tccbs_main_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                     pass;         /* in one of its locations */
+} ngx_http_tccbs_srv_conf_t;
+
+
+typedef struct {
+    ngx_http_upstream_conf_t       upstream;
+    ngx_str_t                      host;         /* of tccbs_pass */
+    ngx_str_t                      name;         /* verified, SNI, signed */
+    ngx_uint_t                     pass;
+
+    ngx_http_complex_value_t      *identity;     /* NULL: by signature */
+    ngx_array_t                   *signed_hosts; /* ngx_str_t */
+    ngx_msec_t                     total_timeout;
+    size_t                         body_size;
+    size_t                         response_size;
+
+    ngx_str_t                      ssl_trusted_certificate;
+    ngx_str_t                      ssl_crl;
+    ngx_str_t                      ssl_name;
+    ngx_str_t                      ssl_ciphers;
+    ngx_uint_t                     ssl_verify_depth;
+    ngx_uint_t                     ssl_protocols;
+} ngx_http_tccbs_loc_conf_t;
+
+
+/* The request headers that are read; each at most once. */
+
+typedef struct {
+    ngx_str_t                      authorization;
+    ngx_str_t                      host;
+    ngx_str_t                      content_type;
+    ngx_str_t                      action;
+    ngx_str_t                      version;
+    ngx_str_t                      region;
+    ngx_str_t                      timestamp;
+    ngx_str_t                      token;
+    ngx_str_t                      language;
+    ngx_str_t                      client;
+    ngx_str_t                      trace;
+    ngx_str_t                      payload;
+} ngx_http_tccbs_headers_t;
+
+
+/* One exchange with the upstream. */
+
+typedef struct {
+    ngx_http_tccbs_ctx_t          *ctx;
+    ngx_http_request_t            *request;      /* the subrequest */
+    ngx_http_status_t              status;
+    ngx_http_chunked_t             chunked;
+    off_t                          length;       /* -1: not given */
+    off_t                          rest;
+    u_char                        *body;
+    size_t                         size;
+    size_t                         room;
+    ngx_uint_t                     informational;
+    ngx_msec_t                     start;
+    ngx_msec_t                     ms;
+    size_t                         sent;
+
+    unsigned                       started:1;
+    unsigned                       wrote:1;      /* bytes met a connection */
+    unsigned                       header:1;     /* complete */
+    unsigned                       close:1;      /* Connection: close */
+    unsigned                       complete:1;
+    unsigned                       oversized:1;
+    unsigned                       timedout:1;
+    unsigned                       have_chunked:1;
+    unsigned                       done:1;
+} ngx_http_tccbs_attempt_t;
+
+
+struct ngx_http_tccbs_ctx_s {
+    ngx_http_request_t            *request;
+    ngx_http_tccbs_main_conf_t    *mcf;
+    ngx_http_tccbs_loc_conf_t     *lcf;
+    ngx_uint_t                     stage;
+
+    ngx_str_t                      id;           /* of request and records */
+    ngx_msec_t                     start;
+    ngx_http_tccbs_headers_t       headers;
+    ngx_str_t                      body;
+
+    ngx_http_tccbs_account_t      *account;
+    ngx_http_tccbs_key_t          *key;          /* NULL: mapped identity */
+    ngx_tccbs_call_t               call;
+
+    ngx_tccbs_error_t              error;        /* the refusal or failure */
+    ngx_str_t                      rule;         /* that refused */
+    ngx_tccbs_outcome_e            outcome;
+    ngx_tccbs_reply_t              reply;
+    ngx_http_tccbs_attempt_t       attempt;
+
+    ngx_http_tccbs_flight_t       *flight;       /* open intent */
+    ngx_http_tccbs_audit_wait_t    wait;
+    ngx_event_t                    timer;        /* of the stage */
+    ngx_http_event_handler_pt      body_handler;
+    ngx_buf_t                     *body_out;     /* in place of nginx's own */
+
+    unsigned                       called:1;     /* the call was understood */
+    unsigned                       decided:1;
+    unsigned                       recorded:1;   /* the outcome */
+    unsigned                       pending:1;    /* it is not durable yet */
+    unsigned                       answered:1;
+    unsigned                       replaced:1;
+};
+
+
+extern ngx_module_t  ngx_http_tccbs_module;
+
+
+#endif /* _NGX_HTTP_TCCBS_H_INCLUDED_ */

@@ -1,0 +1,85 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _NGX_HTTP_TCCBS_AUDIT_H_INCLUDED_
+#define _NGX_HTTP_TCCBS_AUDIT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_thread_pool.h>
+
+#include "ngx_http_tccbs_zone.h"
+
+
+/*
+ * The audit journal: one file, records of one line each, a chain of its own
+ * per worker.  Records are appended to memory in the event loop; a thread
+ * writes what has gathered and syncs it, one batch at a time.
+ */
+
+/* How long a request waits for its record: longer is a refusal. */
+
+#define NGX_HTTP_TCCBS_AUDIT_TIMEOUT  2000
+
+
+typedef struct {
+    ngx_str_t                   path;
+    ngx_open_file_t            *file;
+    ngx_thread_pool_t          *pool;
+    ngx_shm_zone_t             *zone;
+    ngx_uint_t                  buffered;     /* unsigned  buffered:1; */
+} ngx_http_tccbs_audit_conf_t;
+
+
+typedef void (*ngx_http_tccbs_audit_pt)(void *data, ngx_int_t rc);
+
+typedef struct {
+    ngx_queue_t                 queue;
+    uint64_t                    pos;
+    ngx_http_tccbs_audit_pt     handler;
+    void                       *data;
+    ngx_uint_t                  active;       /* unsigned  active:1; */
+} ngx_http_tccbs_audit_wait_t;
+
+
+/* Opens the file "path" with mode 0640 and prepares the thread. */
+char *ngx_http_tccbs_audit_conf(ngx_conf_t *cf,
+    ngx_http_tccbs_audit_conf_t *conf, ngx_str_t *path);
+
+ngx_int_t ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
+    ngx_http_tccbs_audit_conf_t *conf);
+
+/* Writes what is left, and an outcome for each open intent of this worker. */
+void ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle);
+
+/* 0 while the journal cannot be written: no intent may be appended then. */
+ngx_uint_t ngx_http_tccbs_audit_ready(void);
+
+/*
+ * Appends a record: "rest" is what follows the common members, it starts with
+ * "kind".  The position is for ngx_http_tccbs_audit_wait().  A "flight" is
+ * freed once the record is durable.  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_http_tccbs_audit_append(ngx_str_t *id, ngx_str_t *rest,
+    ngx_http_tccbs_flight_t *flight, uint64_t *pos);
+
+/* The same for a record nobody waits for: it is synced within a second. */
+ngx_int_t ngx_http_tccbs_audit_note(ngx_str_t *id, ngx_str_t *rest);
+
+/* Counts a refusal of a caller without an account; summed up every minute. */
+void ngx_http_tccbs_audit_anonymous(void);
+
+/*
+ * NGX_OK when the record at wait->pos is durable; NGX_AGAIN: the handler will
+ * be called with NGX_OK, or with NGX_ERROR when its batch could not be written.
+ */
+ngx_int_t ngx_http_tccbs_audit_wait(ngx_http_tccbs_audit_wait_t *wait);
+void ngx_http_tccbs_audit_cancel(ngx_http_tccbs_audit_wait_t *wait);
+
+
+#endif /* _NGX_HTTP_TCCBS_AUDIT_H_INCLUDED_ */

@@ -1,0 +1,271 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_tccbs_headers.h"
+#include "ngx_http_tccbs_refuse.h"
+
+
+#define NGX_HTTP_TCCBS_HEADER_MAX  8192
+
+
+typedef struct {
+    ngx_str_t          name;
+    size_t             offset;
+} ngx_http_tccbs_header_t;
+
+
+static ngx_int_t ngx_http_tccbs_shape_target(ngx_http_request_t *r,
+    ngx_http_tccbs_ctx_t *ctx);
+static ngx_int_t ngx_http_tccbs_shape_headers(ngx_http_request_t *r,
+    ngx_http_tccbs_ctx_t *ctx);
+static ngx_int_t ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx,
+    ngx_table_elt_t *h);
+static ngx_int_t ngx_http_tccbs_shape_type(ngx_http_tccbs_ctx_t *ctx);
+
+
+#define ngx_http_tccbs_header(name, field)                                    \
+    { ngx_string(name), offsetof(ngx_http_tccbs_headers_t, field) }
+
+static ngx_http_tccbs_header_t  ngx_http_tccbs_headers[] = {
+    ngx_http_tccbs_header("authorization", authorization),
+    ngx_http_tccbs_header("host", host),
+    ngx_http_tccbs_header("content-type", content_type),
+    ngx_http_tccbs_header("x-tc-action", action),
+    ngx_http_tccbs_header("x-tc-version", version),
+    ngx_http_tccbs_header("x-tc-region", region),
+    ngx_http_tccbs_header("x-tc-timestamp", timestamp),
+    ngx_http_tccbs_header("x-tc-token", token),
+    ngx_http_tccbs_header("x-tc-language", language),
+    ngx_http_tccbs_header("x-tc-requestclient", client),
+    ngx_http_tccbs_header("x-tc-traceid", trace),
+    ngx_http_tccbs_header("x-tc-content-sha256", payload),
+    { ngx_null_string, 0 }
+};
+
+
+ngx_int_t
+ngx_http_tccbs_shape(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_tccbs_shape_target(r, ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_tccbs_shape_headers(r, ctx);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_tccbs_shape_type(ctx);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_shape_target(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
+{
+    if (r->method != NGX_HTTP_POST) {
+        return ngx_http_tccbs_refuse(ctx, "UnsupportedProtocol", "method",
+                                     "The gateway takes POST requests with a "
+                                     "JSON body only.");
+    }
+
+#ifdef SSL_READ_EARLY_DATA_SUCCESS
+
+    /* early data can be sent again by anybody who saw it */
+
+    if (r->connection->ssl
+        && !SSL_is_init_finished(r->connection->ssl->connection))
+    {
+        return ngx_http_tccbs_refuse(ctx, "UnsupportedProtocol", "early-data",
+                                     "TLS early data is not accepted.");
+    }
+
+#endif
+
+    /* "/" or "/?", the latter is what the asynchronous Python SDK sends */
+
+    if (r->args.len) {
+        return ngx_http_tccbs_refuse(ctx, "InvalidParameter", "query",
+                                     "A POST request must not have a query.");
+    }
+
+    if (r->unparsed_uri.len == 0 || r->unparsed_uri.len > 2
+        || ngx_strncmp(r->unparsed_uri.data, "/?", r->unparsed_uri.len) != 0)
+    {
+        return ngx_http_tccbs_refuse(ctx, "InvalidParameter", "path",
+                                     "The path of a request must be \"/\".");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_shape_headers(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_int_t         rc;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    /* the whole list: nginx itself keeps the last of most repeated headers */
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        rc = ngx_http_tccbs_shape_header(ctx, &h[i]);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    /* in HTTP/2 the host may come as a pseudo-header only */
+
+    if (ctx->headers.host.data == NULL && r->headers_in.host) {
+        ctx->headers.host = r->headers_in.host->value;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
+{
+    size_t                    i;
+    ngx_str_t                *value;
+    ngx_http_tccbs_header_t  *header;
+
+    for (header = ngx_http_tccbs_headers; header->name.len; header++) {
+        if (header->name.len == h->key.len
+            && ngx_strncmp(header->name.data, h->lowcase_key, h->key.len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (header->name.len == 0) {
+
+        if (h->key.len > 5
+            && ngx_strncmp(h->lowcase_key, "x-tc-", 5) == 0)
+        {
+            return ngx_http_tccbs_refuse(ctx, "UnknownParameter", "header",
+                                         "The header `%*s` is not recognized.",
+                                         ngx_min(h->key.len, 64),
+                                         h->lowcase_key);
+        }
+
+        return NGX_OK;
+    }
+
+    value = (ngx_str_t *) ((u_char *) &ctx->headers + header->offset);
+
+    if (value->data) {
+        if (header->offset == offsetof(ngx_http_tccbs_headers_t,
+                                       authorization))
+        {
+            return ngx_http_tccbs_refuse(ctx,
+                                         "AuthFailure.InvalidAuthorization",
+                                         "repeated-header",
+                                         "The header `authorization` is "
+                                         "repeated.");
+        }
+
+        return ngx_http_tccbs_refuse(ctx, "InvalidParameter",
+                                     "repeated-header",
+                                     "The header `%V` is repeated.",
+                                     &header->name);
+    }
+
+    if (h->value.len > NGX_HTTP_TCCBS_HEADER_MAX) {
+        return ngx_http_tccbs_refuse(ctx, "InvalidParameter", "header",
+                                     "The header `%V` is too long.",
+                                     &header->name);
+    }
+
+    for (i = 0; i < h->value.len; i++) {
+        if (h->value.data[i] < ' ' || h->value.data[i] >= 0x7f) {
+            return ngx_http_tccbs_refuse(ctx, "InvalidParameter", "header",
+                                         "The header `%V` must be printable "
+                                         "ASCII.", &header->name);
+        }
+    }
+
+    *value = h->value;
+
+    return NGX_OK;
+}
+
+
+/*
+ * "application/json", optionally "; charset=utf-8".  Other types would leave it
+ * to the upstream how the body is read.
+ */
+
+static ngx_int_t
+ngx_http_tccbs_shape_type(ngx_http_tccbs_ctx_t *ctx)
+{
+    u_char     *p, *last;
+    ngx_str_t  *type;
+
+    static ngx_str_t  json = ngx_string("application/json");
+    static ngx_str_t  utf8 = ngx_string("charset=utf-8");
+
+    type = &ctx->headers.content_type;
+
+    if (type->len < json.len
+        || ngx_strncasecmp(type->data, json.data, json.len) != 0)
+    {
+        goto invalid;
+    }
+
+    p = type->data + json.len;
+    last = type->data + type->len;
+
+    if (p == last) {
+        return NGX_OK;
+    }
+
+    if (*p++ != ';') {
+        goto invalid;
+    }
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    if ((size_t) (last - p) == utf8.len
+        && ngx_strncasecmp(p, utf8.data, utf8.len) == 0)
+    {
+        return NGX_OK;
+    }
+
+invalid:
+
+    return ngx_http_tccbs_refuse(ctx, "InvalidRequest", "content-type",
+                                 "The content type must be "
+                                 "\"application/json\".");
+}

@@ -1,0 +1,151 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_tccbs_outcome.h"
+#include "ngx_http_tccbs_record.h"
+#include "ngx_http_tccbs_refuse.h"
+
+
+static void ngx_http_tccbs_classify(ngx_http_tccbs_ctx_t *ctx);
+static void ngx_http_tccbs_classify_reply(ngx_http_tccbs_ctx_t *ctx);
+static void ngx_http_tccbs_unknown(ngx_http_tccbs_ctx_t *ctx,
+    const char *code, const char *why);
+
+
+void
+ngx_http_tccbs_settle(ngx_http_tccbs_ctx_t *ctx)
+{
+    if (ctx->recorded || ctx->flight == NULL) {
+        return;
+    }
+
+    ngx_http_tccbs_classify(ctx);
+    ngx_http_tccbs_record_outcome(ctx);
+}
+
+
+static void
+ngx_http_tccbs_classify(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_http_tccbs_attempt_t  *attempt;
+
+    attempt = &ctx->attempt;
+
+    if (!attempt->wrote) {
+        ctx->outcome = NGX_TCCBS_NOT_SENT;
+
+        if (ctx->error.code.len) {
+            return;
+        }
+
+        if (!attempt->started) {
+            (void) ngx_http_tccbs_refuse(ctx, "InternalError", "abandoned",
+                                         "The request was given up; nothing "
+                                         "was sent to Tencent Cloud.");
+            return;
+        }
+
+        (void) ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "upstream",
+                                     "Tencent Cloud cannot be reached; nothing "
+                                     "was sent, the call can be repeated.");
+        return;
+    }
+
+    if (attempt->complete) {
+        ngx_http_tccbs_classify_reply(ctx);
+        return;
+    }
+
+    if (attempt->oversized) {
+        ngx_http_tccbs_unknown(ctx, "ResponseSizeLimitExceeded",
+                               "the answer is too large");
+        return;
+    }
+
+    ngx_http_tccbs_unknown(ctx, "InternalError.ComponentError",
+                           attempt->timedout ? "there was no answer in time"
+                                             : "the connection was lost");
+}
+
+
+static void
+ngx_http_tccbs_classify_reply(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_str_t                  body;
+    ngx_tccbs_reply_t         *reply;
+    ngx_http_tccbs_attempt_t  *attempt;
+
+    static ngx_str_t  auth = ngx_string("AuthFailure");
+
+    attempt = &ctx->attempt;
+    reply = &ctx->reply;
+
+    body.data = attempt->body;
+    body.len = attempt->size;
+
+    if (ngx_tccbs_reply_parse(reply, ctx->request->pool, &ctx->call,
+                              attempt->status.code, &body)
+        != NGX_OK)
+    {
+        ngx_http_tccbs_unknown(ctx, "InternalError", "it could not be read");
+        return;
+    }
+
+    if (reply->tree == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "upstream sent an unusable answer: %s, status %ui, "
+                      "audit id %V",
+                      reply->why, attempt->status.code, &ctx->id);
+
+        ngx_http_tccbs_unknown(ctx, "InternalError",
+                               "the answer cannot be used");
+        return;
+    }
+
+    ctx->outcome = reply->outcome;
+
+    /* about the gateway's own key, never the caller's fault */
+
+    if (reply->code.len >= auth.len
+        && ngx_strncmp(reply->code.data, auth.data, auth.len) == 0)
+    {
+        ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, 0,
+                      "Tencent Cloud refused the credential \"%V\" with %V, "
+                      "RequestId %V",
+                      &ctx->account->credential->name, &reply->code,
+                      &reply->tcid);
+
+        (void) ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "credential",
+                                     "The gateway's own credential was "
+                                     "refused; its operator has been told.");
+    }
+}
+
+
+static void
+ngx_http_tccbs_unknown(ngx_http_tccbs_ctx_t *ctx, const char *code,
+    const char *why)
+{
+    ctx->outcome = NGX_TCCBS_UNKNOWN;
+
+    if (ctx->call.action != NGX_TCCBS_COPY) {
+        (void) ngx_http_tccbs_refuse(ctx, code, "upstream",
+                                     "The call was sent to Tencent Cloud and "
+                                     "%s.", why);
+        return;
+    }
+
+    (void) ngx_http_tccbs_refuse(ctx, code, "upstream",
+                                 "The call was sent to Tencent Cloud and %s: "
+                                 "the outcome is unknown. Look for the copy "
+                                 "in the destination regions before you "
+                                 "repeat the call.", why);
+}

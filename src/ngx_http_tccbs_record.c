@@ -1,0 +1,251 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_tccbs_record.h"
+
+
+#define NGX_HTTP_TCCBS_RECORD_SIZE  768
+
+
+static void ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out,
+    ngx_http_tccbs_ctx_t *ctx);
+static void ngx_http_tccbs_record_str(ngx_tccbs_out_t *out, const char *name,
+    const ngx_str_t *value);
+static void ngx_http_tccbs_record_uint(ngx_tccbs_out_t *out, const char *name,
+    uint64_t value);
+static void ngx_http_tccbs_record_per(ngx_tccbs_out_t *out,
+    ngx_tccbs_reply_t *reply);
+
+
+ngx_int_t
+ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_str_t                     rest;
+    ngx_tccbs_out_t               out;
+    ngx_http_tccbs_credential_t  *credential;
+
+    ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
+
+    ngx_tccbs_out_lit(&out, "\"kind\":\"intent\"");
+    ngx_http_tccbs_record_caller(&out, ctx);
+
+    credential = ctx->account->credential;
+
+    ngx_tccbs_out_lit(&out, ",\"credential\":{");
+    ngx_tccbs_out_lit(&out, "\"name\":");
+    ngx_tccbs_out_string(&out, &credential->name);
+    ngx_tccbs_out_lit(&out, ",\"key\":");
+    ngx_tccbs_out_string(&out, &credential->secret_id);
+    ngx_tccbs_out_lit(&out, "}");
+
+    if (out.failed) {
+        return NGX_ERROR;
+    }
+
+    ctx->flight = ngx_http_tccbs_flight_take(ctx->mcf->zone, &ctx->id);
+
+    if (ctx->flight == NULL) {
+        return NGX_BUSY;
+    }
+
+    rest = ngx_tccbs_out_str(&out);
+
+    if (ngx_http_tccbs_audit_append(&ctx->id, &rest, NULL, &ctx->wait.pos)
+        != NGX_OK)
+    {
+        ngx_http_tccbs_flight_free(ctx->flight);
+        ctx->flight = NULL;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_tccbs_record_outcome(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_str_t         rest;
+    ngx_tccbs_out_t   out;
+
+    ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
+
+    ngx_tccbs_out_lit(&out, "\"kind\":\"outcome\"");
+    ngx_http_tccbs_record_caller(&out, ctx);
+    ngx_http_tccbs_record_str(&out, "outcome",
+                              &ngx_tccbs_outcomes[ctx->outcome]);
+
+    ngx_http_tccbs_record_str(&out, "code", ctx->reply.code.len
+                                            ? &ctx->reply.code
+                                            : &ctx->error.code);
+
+    if (ctx->reply.nper) {
+        ngx_http_tccbs_record_per(&out, &ctx->reply);
+    }
+
+    ngx_http_tccbs_record_str(&out, "tcid", &ctx->reply.tcid);
+    ngx_http_tccbs_record_uint(&out, "status", ctx->attempt.status.code);
+    ngx_http_tccbs_record_uint(&out, "sent", ctx->attempt.sent);
+    ngx_http_tccbs_record_uint(&out, "ms", ctx->attempt.ms);
+
+    rest = ngx_tccbs_out_str(&out);
+
+    if (out.failed
+        || ngx_http_tccbs_audit_append(&ctx->id, &rest, ctx->flight,
+                                       &ctx->wait.pos)
+           != NGX_OK)
+    {
+        /* the entry in the zone stays, so that recovery closes the intent */
+
+        ngx_log_error(NGX_LOG_ALERT, ctx->request->connection->log, 0,
+                      "no memory for the audit record of %V, outcome %V",
+                      &ctx->id, &ngx_tccbs_outcomes[ctx->outcome]);
+        return;
+    }
+
+    ctx->recorded = 1;
+    ctx->flight = NULL;
+}
+
+
+void
+ngx_http_tccbs_record_refusal(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_str_t        rest;
+    ngx_tccbs_out_t  out;
+
+    if (ctx->account == NULL) {
+        ngx_http_tccbs_audit_anonymous();
+        return;
+    }
+
+    ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
+
+    ngx_tccbs_out_lit(&out, "\"kind\":\"refusal\"");
+    ngx_http_tccbs_record_caller(&out, ctx);
+    ngx_http_tccbs_record_str(&out, "code", &ctx->error.code);
+
+    rest = ngx_tccbs_out_str(&out);
+
+    if (out.failed || ngx_http_tccbs_audit_note(&ctx->id, &rest) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "no memory for the audit record of %V, refused: %V",
+                      &ctx->id, &ctx->error.code);
+    }
+}
+
+
+/* Who, what and why: in every record, so that each can be read alone. */
+
+static void
+ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out, ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_str_t   policy;
+    ngx_uint_t  i;
+
+    static ngx_str_t  allowed = ngx_string("allowed");
+    static ngx_str_t  refused = ngx_string("refused");
+
+    ngx_http_tccbs_record_str(out, "account", &ctx->account->name);
+
+    if (ctx->key) {
+        ngx_http_tccbs_record_str(out, "key", &ctx->key->id);
+    }
+
+    ngx_http_tccbs_record_str(out, "client",
+                              &ctx->request->connection->addr_text);
+
+    if (ctx->called) {
+        ngx_http_tccbs_record_str(out, "action",
+                                  &ngx_tccbs_actions[ctx->call.action]);
+        ngx_http_tccbs_record_str(out, "from", &ctx->call.from);
+
+        if (ctx->call.nto) {
+            ngx_tccbs_out_lit(out, ",\"to\":[");
+
+            for (i = 0; i < ctx->call.nto; i++) {
+                if (i) {
+                    ngx_tccbs_out_lit(out, ",");
+                }
+
+                ngx_tccbs_out_string(out, &ctx->call.to[i]);
+            }
+
+            ngx_tccbs_out_lit(out, "]");
+        }
+
+        ngx_http_tccbs_record_str(out, "snapshot", &ctx->call.snapshot);
+    }
+
+    ngx_http_tccbs_record_str(out, "decision",
+                              ctx->decided ? &allowed : &refused);
+
+    if (!ctx->decided) {
+        ngx_http_tccbs_record_str(out, "rule", &ctx->rule);
+    }
+
+    policy.data = ctx->mcf->policy;
+    policy.len = sizeof(ctx->mcf->policy);
+
+    ngx_http_tccbs_record_str(out, "policy", &policy);
+}
+
+
+static void
+ngx_http_tccbs_record_str(ngx_tccbs_out_t *out, const char *name,
+    const ngx_str_t *value)
+{
+    if (value->len == 0) {
+        return;
+    }
+
+    ngx_tccbs_out_lit(out, ",\"");
+    ngx_tccbs_out_raw(out, (const u_char *) name, ngx_strlen(name));
+    ngx_tccbs_out_lit(out, "\":");
+    ngx_tccbs_out_string(out, value);
+}
+
+
+static void
+ngx_http_tccbs_record_uint(ngx_tccbs_out_t *out, const char *name,
+    uint64_t value)
+{
+    ngx_tccbs_out_lit(out, ",\"");
+    ngx_tccbs_out_raw(out, (const u_char *) name, ngx_strlen(name));
+    ngx_tccbs_out_lit(out, "\":");
+    ngx_tccbs_out_uint(out, value);
+}
+
+
+static void
+ngx_http_tccbs_record_per(ngx_tccbs_out_t *out, ngx_tccbs_reply_t *reply)
+{
+    ngx_uint_t  i;
+
+    ngx_tccbs_out_lit(out, ",\"per\":[");
+
+    for (i = 0; i < reply->nper; i++) {
+
+        if (i) {
+            ngx_tccbs_out_lit(out, ",");
+        }
+
+        ngx_tccbs_out_lit(out, "{\"region\":");
+        ngx_tccbs_out_string(out, &reply->per[i].region);
+
+        ngx_http_tccbs_record_str(out, "snapshot", &reply->per[i].snapshot);
+        ngx_http_tccbs_record_str(out, "code", &reply->per[i].code);
+
+        ngx_tccbs_out_lit(out, "}");
+    }
+
+    ngx_tccbs_out_lit(out, "]");
+}

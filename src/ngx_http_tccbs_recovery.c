@@ -1,0 +1,226 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_http_tccbs_recovery.h"
+#include "ngx_tccbs_crypto.h"
+
+
+#define NGX_HTTP_TCCBS_RECOVERY_PERIOD  1000
+
+/* records of a dead worker lie at the end: this much of it is read */
+
+#define NGX_HTTP_TCCBS_RECOVERY_TAIL    (8 * 1024 * 1024)
+
+
+static void ngx_http_tccbs_recovery_handler(ngx_event_t *ev);
+static u_char *ngx_http_tccbs_recovery_tail(u_char **end);
+static void ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight,
+    u_char *tail, u_char *end);
+static ngx_uint_t ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
+    u_char *id, const char *kind);
+
+
+static ngx_event_t                   ngx_http_tccbs_recovery_event;
+static ngx_http_tccbs_audit_conf_t  *ngx_http_tccbs_recovery_conf;
+
+
+ngx_int_t
+ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
+    ngx_http_tccbs_audit_conf_t *conf)
+{
+    ngx_event_t  *ev;
+
+    ngx_http_tccbs_recovery_conf = conf;
+
+    ev = &ngx_http_tccbs_recovery_event;
+
+    ngx_memzero(ev, sizeof(ngx_event_t));
+
+    ev->handler = ngx_http_tccbs_recovery_handler;
+    ev->log = cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, 1);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
+{
+    u_char                   *tail, *end;
+    ngx_uint_t                n;
+    ngx_http_tccbs_flight_t  *flight;
+
+    n = 0;
+    tail = NULL;
+    end = NULL;
+
+    while (ngx_http_tccbs_audit_ready()) {
+
+        flight = ngx_http_tccbs_flight_orphan(
+                                   ngx_http_tccbs_recovery_conf->zone, &n);
+        if (flight == NULL) {
+            break;
+        }
+
+        if (tail == NULL) {
+            tail = ngx_http_tccbs_recovery_tail(&end);
+        }
+
+        ngx_http_tccbs_recovery_close(flight, tail, end);
+    }
+
+    if (tail) {
+        ngx_free(tail);
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_TCCBS_RECOVERY_PERIOD);
+}
+
+
+void
+ngx_http_tccbs_recovery_exit(ngx_shm_zone_t *zone)
+{
+    ngx_uint_t                n;
+    ngx_http_tccbs_flight_t  *flight;
+
+    n = 0;
+
+    for ( ;; ) {
+        flight = ngx_http_tccbs_flight_own(zone, &n);
+        if (flight == NULL) {
+            return;
+        }
+
+        if (!flight->closing) {
+            ngx_http_tccbs_recovery_close(flight, NULL, NULL);
+        }
+    }
+}
+
+
+static u_char *
+ngx_http_tccbs_recovery_tail(u_char **end)
+{
+    off_t             offset;
+    u_char           *tail;
+    ssize_t           n;
+    ngx_fd_t          fd;
+    ngx_str_t        *path;
+    ngx_file_info_t   fi;
+
+    path = &ngx_http_tccbs_recovery_conf->path;
+
+    tail = NULL;
+
+    fd = ngx_open_file(path->data, NGX_FILE_RDWR|O_APPEND, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "reading the audit file \"%V\" failed", path);
+        goto done;
+    }
+
+    tail = ngx_alloc(NGX_HTTP_TCCBS_RECOVERY_TAIL, ngx_cycle->log);
+    if (tail == NULL) {
+        goto done;
+    }
+
+    offset = ngx_max(ngx_file_size(&fi) - NGX_HTTP_TCCBS_RECOVERY_TAIL, 0);
+
+    n = pread(fd, tail, NGX_HTTP_TCCBS_RECOVERY_TAIL, offset);
+
+    *end = tail + ngx_max(n, 0);
+
+    /* a line that its writer did not finish must not swallow the next one */
+
+    if (n > 0 && (*end)[-1] != LF) {
+        (void) ngx_write_fd(fd, "\n", 1);
+    }
+
+done:
+
+    if (fd != NGX_INVALID_FILE) {
+        (void) ngx_close_file(fd);
+    }
+
+    return tail;
+}
+
+
+static void
+ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
+    u_char *end)
+{
+    ngx_str_t   id, rest;
+    ngx_uint_t  sending;
+
+    id.data = flight->id;
+    id.len = NGX_TCCBS_UUID_LEN;
+
+    sending = (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING);
+
+    if (tail
+        && (ngx_http_tccbs_recovery_find(tail, end, id.data, "outcome")
+            || ngx_http_tccbs_recovery_find(tail, end, id.data, "recovery")
+            || (!sending && !ngx_http_tccbs_recovery_find(tail, end, id.data,
+                                                          "intent"))))
+    {
+        ngx_http_tccbs_flight_free(flight);
+        return;
+    }
+
+    if (sending) {
+        ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"unknown\"");
+
+    } else {
+        ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"not-sent\"");
+    }
+
+    if (ngx_http_tccbs_audit_append(&id, &rest, flight, NULL) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "no audit record for the intent %V", &id);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
+    const char *kind)
+{
+    u_char  *line;
+    u_char   key[sizeof("\"id\":\"") + NGX_TCCBS_UUID_LEN];
+    u_char   want[32];
+    size_t   id_len, key_len, want_len;
+
+    id_len = NGX_TCCBS_UUID_LEN;
+    key_len = ngx_sprintf(key, "\"id\":\"%*s\"", id_len, id) - key;
+    want_len = ngx_sprintf(want, ",\"kind\":\"%s\"", kind) - want;
+
+    for ( ;; ) {
+        p = memmem(p, end - p, key, key_len);
+        if (p == NULL) {
+            return 0;
+        }
+
+        line = memchr(p, LF, end - p);
+
+        /* a torn line is no record */
+
+        if (line && memmem(p, line - p, want, want_len)) {
+            return 1;
+        }
+
+        p += key_len;
+    }
+}

@@ -1,0 +1,31 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _NGX_HTTP_TCCBS_REPLAY_H_INCLUDED_
+#define _NGX_HTTP_TCCBS_REPLAY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_tccbs_zone.h"
+
+
+/*
+ * Action and region are not covered by the signature of any SDK.  So that a
+ * captured request cannot be sent again with others, each accepted signature
+ * is remembered with a digest of what it came with until its timestamp is out
+ * of the window.  An entry is never evicted before that.
+ *
+ * NGX_OK: new, or seen with the same context; NGX_DECLINED: seen with another
+ * one; NGX_BUSY: no room, to be refused.
+ */
+ngx_int_t ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone,
+    const u_char *signature, uint32_t context, time_t now, time_t expires);
+
+
+#endif /* _NGX_HTTP_TCCBS_REPLAY_H_INCLUDED_ */

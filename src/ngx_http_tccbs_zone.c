@@ -1,0 +1,184 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_tccbs_zone.h"
+
+
+static ngx_int_t ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data);
+
+
+ngx_shm_zone_t *
+ngx_http_tccbs_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
+    void *tag)
+{
+    ngx_shm_zone_t  *zone;
+
+    zone = ngx_shared_memory_add(cf, name, size, tag);
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->init = ngx_http_tccbs_zone_init;
+    zone->data = zone;
+
+    return zone;
+}
+
+
+ngx_http_tccbs_shm_t *
+ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone)
+{
+    return ((ngx_slab_pool_t *) zone->shm.addr)->data;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_uint_t             n;
+    ngx_slab_pool_t       *shpool;
+    ngx_http_tccbs_shm_t  *shm;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (data || zone->shm.exists) {
+        shm = shpool->data;
+
+        if (shm->layout != NGX_HTTP_TCCBS_ZONE_LAYOUT
+            || shm->size != zone->shm.size)
+        {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                          "tccbs_zone \"%V\" has another layout, "
+                          "restart nginx instead of reloading it",
+                          &zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    shm = ngx_slab_calloc(shpool, sizeof(ngx_http_tccbs_shm_t));
+    if (shm == NULL) {
+        return NGX_ERROR;
+    }
+
+    shm->layout = NGX_HTTP_TCCBS_ZONE_LAYOUT;
+    shm->size = zone->shm.size;
+
+    /* a sixteenth for the open intents, a quarter for the signatures */
+
+    shm->nflights = zone->shm.size / 16 / sizeof(ngx_http_tccbs_flight_t);
+    shm->flights = ngx_slab_calloc(shpool, shm->nflights
+                                           * sizeof(ngx_http_tccbs_flight_t));
+
+    for (n = 1024;
+         n * 2 * sizeof(ngx_http_tccbs_seen_t) <= zone->shm.size / 4;
+         n *= 2)
+    { /* void */ }
+
+    shm->nseen = n;
+    shm->seen = ngx_slab_calloc(shpool, n * sizeof(ngx_http_tccbs_seen_t));
+
+    if (shm->flights == NULL || shm->seen == NULL) {
+        return NGX_ERROR;
+    }
+
+    shpool->data = shm;
+
+    return NGX_OK;
+}
+
+
+ngx_http_tccbs_flight_t *
+ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone, ngx_str_t *id)
+{
+    ngx_uint_t                i;
+    ngx_http_tccbs_shm_t     *shm;
+    ngx_http_tccbs_flight_t  *flight;
+    static ngx_uint_t         last;
+
+    shm = ngx_http_tccbs_zone_shm(zone);
+
+    for (i = 0; i < shm->nflights; i++) {
+
+        flight = &shm->flights[last++ % shm->nflights];
+
+        if (flight->owner == 0
+            && ngx_atomic_cmp_set(&flight->owner, 0, ngx_pid))
+        {
+            flight->state = NGX_HTTP_TCCBS_FLIGHT_INTENT;
+            flight->closing = 0;
+            ngx_memcpy(flight->id, id->data, ngx_min(id->len, 36));
+            return flight;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_tccbs_flight_free(ngx_http_tccbs_flight_t *flight)
+{
+    ngx_memory_barrier();
+    flight->owner = 0;
+}
+
+
+ngx_http_tccbs_flight_t *
+ngx_http_tccbs_flight_orphan(ngx_shm_zone_t *zone, ngx_uint_t *n)
+{
+    ngx_pid_t                 pid;
+    ngx_http_tccbs_shm_t     *shm;
+    ngx_http_tccbs_flight_t  *flight;
+
+    shm = ngx_http_tccbs_zone_shm(zone);
+
+    while (*n < shm->nflights) {
+
+        flight = &shm->flights[(*n)++];
+        pid = flight->owner;
+
+        if (pid == 0 || pid == ngx_pid) {
+            continue;
+        }
+
+        if (kill(pid, 0) != -1 || ngx_errno != ESRCH) {
+            continue;
+        }
+
+        if (ngx_atomic_cmp_set(&flight->owner, pid, ngx_pid)) {
+            return flight;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_tccbs_flight_t *
+ngx_http_tccbs_flight_own(ngx_shm_zone_t *zone, ngx_uint_t *n)
+{
+    ngx_http_tccbs_shm_t     *shm;
+    ngx_http_tccbs_flight_t  *flight;
+
+    shm = ngx_http_tccbs_zone_shm(zone);
+
+    while (*n < shm->nflights) {
+
+        flight = &shm->flights[(*n)++];
+
+        if (flight->owner == (ngx_atomic_uint_t) ngx_pid) {
+            return flight;
+        }
+    }
+
+    return NULL;
+}

@@ -1,0 +1,84 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _NGX_HTTP_TCCBS_ZONE_H_INCLUDED_
+#define _NGX_HTTP_TCCBS_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  1
+#define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
+
+
+/*
+ * An intent that has no durable outcome yet.  The entry outlives the worker:
+ * another one finds entries of a dead owner and closes them in the audit log.
+ */
+
+typedef enum {
+    NGX_HTTP_TCCBS_FLIGHT_INTENT = 0,     /* nothing was given to a socket */
+    NGX_HTTP_TCCBS_FLIGHT_SENDING         /* bytes may have left */
+} ngx_http_tccbs_flight_e;
+
+typedef struct {
+    ngx_atomic_t       owner;             /* pid, 0 when free */
+    ngx_atomic_t       state;
+    ngx_atomic_t       closing;           /* the outcome is on its way */
+    u_char             id[40];            /* of the audit records, 36 used */
+} ngx_http_tccbs_flight_t;
+
+
+/* A signature that was accepted, see ngx_http_tccbs_replay.h. */
+
+typedef struct {
+    u_char             signature[8];
+    uint32_t           context;
+    uint32_t           expires;
+} ngx_http_tccbs_seen_t;
+
+
+typedef struct {
+    ngx_uint_t                layout;
+    size_t                    size;
+
+    ngx_uint_t                nflights;
+    ngx_http_tccbs_flight_t  *flights;
+
+    ngx_uint_t                nseen;      /* a power of two */
+    ngx_http_tccbs_seen_t    *seen;
+} ngx_http_tccbs_shm_t;
+
+
+/*
+ * The zone of "tccbs_zone name:size".  All shared memory of the module is laid
+ * out here; it survives a reload, a binary upgrade starts an empty one.
+ */
+ngx_shm_zone_t *ngx_http_tccbs_zone_add(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size, void *tag);
+ngx_http_tccbs_shm_t *ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone);
+
+/* Takes a free entry for this process, or returns NULL. */
+ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone,
+    ngx_str_t *id);
+void ngx_http_tccbs_flight_free(ngx_http_tccbs_flight_t *flight);
+
+/*
+ * The next entry, from *n on, whose owner is gone; it belongs to this process
+ * from then on.  NULL at the end of the table.
+ */
+ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_orphan(ngx_shm_zone_t *zone,
+    ngx_uint_t *n);
+
+/* The next entry, from *n on, that this process owns, or NULL. */
+ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_own(ngx_shm_zone_t *zone,
+    ngx_uint_t *n);
+
+
+#endif /* _NGX_HTTP_TCCBS_ZONE_H_INCLUDED_ */
