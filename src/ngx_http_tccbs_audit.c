@@ -42,21 +42,6 @@ typedef struct {
 } ngx_http_tccbs_audit_batch_t;
 
 
-/* What the thread is given; it touches nothing else. */
-
-typedef struct {
-    ngx_fd_t                      fd;
-    u_char                       *data;
-    size_t                        len;
-    u_char                       *dir;         /* to be synced, or NULL */
-    ngx_uint_t                    sync;
-    ngx_uint_t                    seal;        /* after a failed batch */
-    const char                   *failed;      /* the call that failed */
-    ngx_err_t                     err;
-    ngx_uint_t                    done;
-} ngx_http_tccbs_audit_task_t;
-
-
 typedef struct {
     ngx_http_tccbs_audit_conf_t  *conf;
     ngx_log_t                    *log;
@@ -69,14 +54,11 @@ typedef struct {
     ngx_http_tccbs_audit_batch_t  pending;
     ngx_http_tccbs_audit_batch_t  batch;
 
-    ngx_thread_task_t            *task;
     ngx_event_t                   lazy;
     ngx_event_t                   retry;
     ngx_event_t                   summary;
     ngx_queue_t                   waits;
 
-    u_char                       *dir;
-    ngx_file_uniq_t               uniq;
     ngx_uint_t                    anonymous;
 
     unsigned                      busy:1;
@@ -84,20 +66,15 @@ typedef struct {
 } ngx_http_tccbs_audit_t;
 
 
-static void ngx_http_tccbs_audit_flush_file(ngx_open_file_t *file,
-    ngx_log_t *log);
-static ngx_int_t ngx_http_tccbs_audit_create(u_char *path, ngx_log_t *log);
 static ngx_int_t ngx_http_tccbs_audit_line(ngx_str_t *id, ngx_str_t *rest,
     ngx_http_tccbs_flight_t *flight);
 static ngx_int_t ngx_http_tccbs_audit_reserve(
     ngx_http_tccbs_audit_batch_t *batch, size_t size,
     ngx_http_tccbs_flight_t *flight);
 static void ngx_http_tccbs_audit_kick(void);
-static void ngx_http_tccbs_audit_post(void);
-static ngx_int_t ngx_http_tccbs_audit_prepare(
-    ngx_http_tccbs_audit_task_t *ctx);
-static void ngx_http_tccbs_audit_thread(void *data, ngx_log_t *log);
-static void ngx_http_tccbs_audit_done(ngx_event_t *ev);
+static ngx_uint_t ngx_http_tccbs_audit_turn(void);
+static void ngx_http_tccbs_audit_write(void);
+static void ngx_http_tccbs_audit_done(ngx_int_t rc);
 static void ngx_http_tccbs_audit_settle(ngx_int_t rc);
 static void ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_retry_handler(ngx_event_t *ev);
@@ -105,124 +82,18 @@ static void ngx_http_tccbs_audit_summary_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_sum(void);
 
 
-extern ngx_module_t  ngx_thread_pool_module;
-
 static ngx_http_tccbs_audit_t  ngx_http_tccbs_audit;
 
 
-char *
-ngx_http_tccbs_audit_conf(ngx_conf_t *cf, ngx_http_tccbs_audit_conf_t *conf,
-    ngx_str_t *path)
-{
-    char           *rv;
-    ngx_str_t       args[3];
-    ngx_array_t     array, *save;
-    ngx_command_t  *cmd;
 
-    conf->path = *path;
-
-    if (ngx_conf_full_name(cf->cycle, &conf->path, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    /* nginx would create it readable by everybody, and keeps what is there */
-
-    if (ngx_http_tccbs_audit_create(conf->path.data, cf->log) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    conf->file = ngx_conf_open_file(cf->cycle, &conf->path);
-    if (conf->file == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    conf->file->flush = ngx_http_tccbs_audit_flush_file;
-    conf->file->data = conf;
-
-    /*
-     * A pool of one thread, so that a disk that hangs holds up nothing else;
-     * it is declared as the user would do it.
-     */
-
-    ngx_str_set(&args[0], "thread_pool");
-    ngx_str_set(&args[1], "tccbs_audit");
-    ngx_str_set(&args[2], "threads=1");
-
-    conf->pool = ngx_thread_pool_get(cf->cycle, &args[1]);
-
-    if (conf->pool) {
-        return NGX_CONF_OK;
-    }
-
-    for (cmd = ngx_thread_pool_module.commands; cmd->name.len; cmd++) {
-
-        if (cmd->name.len != args[0].len
-            || ngx_strncmp(cmd->name.data, args[0].data, args[0].len) != 0)
-        {
-            continue;
-        }
-
-        ngx_memzero(&array, sizeof(ngx_array_t));
-        array.elts = args;
-        array.nelts = 3;
-
-        save = cf->args;
-        cf->args = &array;
-
-        rv = cmd->set(cf, cmd, NULL);
-
-        cf->args = save;
-
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
-    }
-
-    conf->pool = ngx_thread_pool_get(cf->cycle, &args[1]);
-
-    return conf->pool ? NGX_CONF_OK : "found no \"thread_pool\" in nginx";
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_audit_create(u_char *path, ngx_log_t *log)
-{
-    ngx_fd_t  fd;
-
-    fd = ngx_open_file(path, NGX_FILE_APPEND, NGX_FILE_CREATE_OR_OPEN, 0640);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      ngx_open_file_n " \"%s\" failed", path);
-        return NGX_ERROR;
-    }
-
-    (void) ngx_close_file(fd);
-
-    return NGX_OK;
-}
-
-
-/* Called in every process right before nginx reopens its files. */
-
-static void
-ngx_http_tccbs_audit_flush_file(ngx_open_file_t *file, ngx_log_t *log)
-{
-    if (ngx_process == NGX_PROCESS_MASTER || ngx_process == NGX_PROCESS_SINGLE)
-    {
-        (void) ngx_http_tccbs_audit_create(file->name.data, log);
-    }
-}
 
 
 ngx_int_t
 ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf)
 {
-    u_char                        *p;
-    u_char                         chain[NGX_HTTP_TCCBS_AUDIT_CHAIN_LEN / 2];
-    ngx_http_tccbs_audit_t        *audit;
-    ngx_http_tccbs_audit_task_t   *ctx;
+    ngx_http_tccbs_audit_t  *audit;
+    u_char                   chain[NGX_HTTP_TCCBS_AUDIT_CHAIN_LEN / 2];
 
     audit = &ngx_http_tccbs_audit;
 
@@ -239,33 +110,12 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
 
     ngx_tccbs_hex(audit->chain, chain, sizeof(chain));
 
-    audit->dir = ngx_pnalloc(cycle->pool, conf->path.len + 1);
-    if (audit->dir == NULL) {
+    if (ngx_http_tccbs_journal_init(cycle, &conf->journal,
+                                    ngx_http_tccbs_audit_done)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    p = ngx_cpymem(audit->dir, conf->path.data, conf->path.len);
-
-    while (p > audit->dir + 1 && p[-1] != '/') {
-        p--;
-    }
-
-    *p = '\0';
-
-    audit->task = ngx_thread_task_alloc(cycle->pool,
-                                        sizeof(ngx_http_tccbs_audit_task_t));
-    if (audit->task == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx = audit->task->ctx;
-    ngx_memzero(ctx, sizeof(ngx_http_tccbs_audit_task_t));
-    ctx->done = 1;
-    ctx->fd = NGX_INVALID_FILE;
-
-    audit->task->handler = ngx_http_tccbs_audit_thread;
-    audit->task->event.handler = ngx_http_tccbs_audit_done;
-    audit->task->event.log = cycle->log;
 
     /* a worker does not outlive its requests for these: exit() flushes */
 
@@ -288,46 +138,32 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
 void
 ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
 {
-    ngx_http_tccbs_audit_t       *audit;
-    ngx_http_tccbs_audit_task_t  *ctx;
+    ngx_http_tccbs_audit_t        *audit;
+    ngx_http_tccbs_audit_batch_t  *batch;
 
     audit = &ngx_http_tccbs_audit;
+    batch = &audit->batch;
 
     if (audit->conf == NULL) {
         return;
     }
 
-    /* the thread pool has been drained and joined before */
-
-    ctx = audit->task->ctx;
-
-    if (audit->busy && ctx->done && ctx->failed == NULL) {
+    if (audit->busy && ngx_http_tccbs_journal_written()) {
         ngx_http_tccbs_audit_settle(NGX_OK);
     }
 
     ngx_http_tccbs_audit_sum();
     ngx_http_tccbs_recovery_exit(audit->conf->zone);
 
-    for ( ;; ) {
+    while (audit->busy || ngx_http_tccbs_audit_turn()) {
 
-        if (!audit->busy) {
-            if (audit->pending.pos == audit->pending.start) {
-                return;
-            }
-
-            audit->batch = audit->pending;
-            ngx_memzero(&audit->pending, sizeof(ngx_http_tccbs_audit_batch_t));
-            audit->busy = 1;
-        }
-
-        if (ngx_http_tccbs_audit_prepare(ctx) == NGX_OK) {
-            ngx_http_tccbs_audit_thread(ctx, cycle->log);
-        }
-
-        if (ctx->failed) {
-            ngx_log_error(NGX_LOG_ALERT, cycle->log, ctx->err,
-                          "%s \"%V\" failed on exit, audit records are lost",
-                          ctx->failed, &audit->conf->path);
+        if (ngx_http_tccbs_journal_write_now(batch->start,
+                                             batch->pos - batch->start,
+                                             audit->failing)
+            != NGX_OK)
+        {
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                          "audit records are lost on exit");
             return;
         }
 
@@ -542,13 +378,30 @@ ngx_http_tccbs_audit_reserve(ngx_http_tccbs_audit_batch_t *batch, size_t size,
 static void
 ngx_http_tccbs_audit_kick(void)
 {
+    if (ngx_http_tccbs_audit.busy || !ngx_http_tccbs_audit_turn()) {
+        return;
+    }
+
+    if (ngx_http_tccbs_audit.lazy.timer_set) {
+        ngx_del_timer(&ngx_http_tccbs_audit.lazy);
+    }
+
+    ngx_http_tccbs_audit_write();
+}
+
+
+/* What has gathered becomes the batch; the buffers take turns. */
+
+static ngx_uint_t
+ngx_http_tccbs_audit_turn(void)
+{
     ngx_http_tccbs_audit_t        *audit;
     ngx_http_tccbs_audit_batch_t   batch;
 
     audit = &ngx_http_tccbs_audit;
 
-    if (audit->busy || audit->pending.pos == audit->pending.start) {
-        return;
+    if (audit->pending.pos == audit->pending.start) {
+        return 0;
     }
 
     batch = audit->batch;
@@ -557,169 +410,34 @@ ngx_http_tccbs_audit_kick(void)
 
     audit->busy = 1;
 
-    if (audit->lazy.timer_set) {
-        ngx_del_timer(&audit->lazy);
-    }
-
-    ngx_http_tccbs_audit_post();
+    return 1;
 }
 
 
 static void
-ngx_http_tccbs_audit_post(void)
+ngx_http_tccbs_audit_write(void)
 {
-    ngx_http_tccbs_audit_t       *audit;
-    ngx_http_tccbs_audit_task_t  *ctx;
+    ngx_http_tccbs_audit_batch_t  *batch;
 
-    audit = &ngx_http_tccbs_audit;
-    ctx = audit->task->ctx;
+    batch = &ngx_http_tccbs_audit.batch;
 
-    if (ngx_http_tccbs_audit_prepare(ctx) == NGX_OK) {
-
-        if (ngx_thread_task_post(audit->conf->pool, audit->task) == NGX_OK) {
-            return;
-        }
-
-        ctx->failed = "ngx_thread_task_post()";
-        ctx->err = 0;
-
-        (void) ngx_close_file(ctx->fd);
-    }
-
-    ctx->done = 1;
-
-    ngx_post_event(&audit->task->event, &ngx_posted_events);
+    ngx_http_tccbs_journal_write(batch->start, batch->pos - batch->start,
+                                 ngx_http_tccbs_audit.failing);
 }
 
 
-/*
- * The thread gets a descriptor of its own: on USR1 nginx closes the old one in
- * the event loop, and its number may soon mean another file.
- */
-
-static ngx_int_t
-ngx_http_tccbs_audit_prepare(ngx_http_tccbs_audit_task_t *ctx)
+static void
+ngx_http_tccbs_audit_done(ngx_int_t rc)
 {
-    ngx_file_info_t          fi;
     ngx_http_tccbs_audit_t  *audit;
 
     audit = &ngx_http_tccbs_audit;
 
-    ngx_memzero(ctx, sizeof(ngx_http_tccbs_audit_task_t));
-
-    ctx->data = audit->batch.start;
-    ctx->len = audit->batch.pos - audit->batch.start;
-    ctx->sync = !audit->conf->buffered;
-    ctx->seal = audit->failing;
-
-    ctx->fd = dup(audit->conf->file->fd);
-
-    if (ctx->fd == -1) {
-        ctx->failed = "dup()";
-        ctx->err = ngx_errno;
-        return NGX_ERROR;
-    }
-
-    if (ngx_fd_info(ctx->fd, &fi) == NGX_FILE_ERROR) {
-        ctx->failed = ngx_fd_info_n;
-        ctx->err = ngx_errno;
-        (void) ngx_close_file(ctx->fd);
-        return NGX_ERROR;
-    }
-
-    if (ctx->sync && ngx_file_uniq(&fi) != audit->uniq) {
-        ctx->dir = audit->dir;
-        audit->uniq = ngx_file_uniq(&fi);
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_tccbs_audit_thread(void *data, ngx_log_t *log)
-{
-    ngx_http_tccbs_audit_task_t *ctx = data;
-
-    u_char    *p;
-    size_t     len;
-    ssize_t    n;
-    ngx_fd_t   dir;
-
-    if (ctx->seal && write(ctx->fd, "\n", 1) != 1) {
-        ctx->failed = "write()";
-        ctx->err = ngx_errno;
-        goto done;
-    }
-
-    p = ctx->data;
-    len = ctx->len;
-
-    while (len) {
-
-        n = write(ctx->fd, p, len);
-
-        if (n == -1) {
-            if (ngx_errno == NGX_EINTR) {
-                continue;
-            }
-
-            ctx->failed = "write()";
-            ctx->err = ngx_errno;
-            goto done;
-        }
-
-        p += n;
-        len -= n;
-    }
-
-    if (ctx->sync && fdatasync(ctx->fd) == -1) {
-        ctx->failed = "fdatasync()";
-        ctx->err = ngx_errno;
-        goto done;
-    }
-
-    /* a new file is durable when its directory is */
-
-    if (ctx->dir) {
-        dir = open((const char *) ctx->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-        if (dir == -1 || fsync(dir) == -1) {
-            ctx->failed = "fsync() of the directory of";
-            ctx->err = ngx_errno;
-        }
-
-        if (dir != -1) {
-            (void) close(dir);
-        }
-    }
-
-done:
-
-    (void) close(ctx->fd);
-    ctx->fd = NGX_INVALID_FILE;
-    ctx->done = 1;
-}
-
-
-static void
-ngx_http_tccbs_audit_done(ngx_event_t *ev)
-{
-    ngx_uint_t                    level;
-    ngx_http_tccbs_audit_t       *audit;
-    ngx_http_tccbs_audit_task_t  *ctx;
-
-    audit = &ngx_http_tccbs_audit;
-    ctx = audit->task->ctx;
-
-    ev->complete = 0;
-
-    if (ctx->failed == NULL) {
+    if (rc == NGX_OK) {
 
         if (audit->failing) {
             ngx_log_error(NGX_LOG_NOTICE, audit->log, 0,
-                          "audit file \"%V\" is written again",
-                          &audit->conf->path);
+                          "the audit file is written again");
         }
 
         audit->failing = 0;
@@ -731,19 +449,17 @@ ngx_http_tccbs_audit_done(ngx_event_t *ev)
     }
 
     /*
-     * The batch is kept and written again as a whole, in a line of its own:
-     * after a failed sync nobody knows which of its pages reached the disk.
+     * The batch is kept and written again as a whole: after a failed sync
+     * nobody knows which of its pages reached the disk.
      */
 
-    level = audit->failing ? NGX_LOG_INFO : NGX_LOG_ERR;
-
-    ngx_log_error(level, audit->log, ctx->err,
-                  "%s \"%V\" failed, nothing is forwarded until "
-                  "the audit file can be written",
-                  ctx->failed, &audit->conf->path);
+    if (!audit->failing) {
+        ngx_log_error(NGX_LOG_ERR, audit->log, 0,
+                      "nothing is forwarded until the audit file can be "
+                      "written");
+    }
 
     audit->failing = 1;
-    audit->uniq = 0;
 
     ngx_add_timer(&audit->retry, NGX_HTTP_TCCBS_AUDIT_RETRY);
 
@@ -813,7 +529,7 @@ ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev)
 static void
 ngx_http_tccbs_audit_retry_handler(ngx_event_t *ev)
 {
-    ngx_http_tccbs_audit_post();
+    ngx_http_tccbs_audit_write();
 }
 
 

@@ -11,15 +11,15 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_thread_pool.h>
 
+#include "ngx_http_tccbs_journal.h"
 #include "ngx_http_tccbs_zone.h"
 
 
 /*
- * The audit journal: one file, records of one line each, a chain of its own
- * per worker.  Records are appended to memory in the event loop; a thread
- * writes what has gathered and syncs it, one batch at a time.
+ * The audit log: records of one line each, a chain of its own per worker.
+ * Records are appended to memory in the event loop; what has gathered is given
+ * to the journal, one batch at a time.
  */
 
 /* How long a request waits for its record: longer is a refusal. */
@@ -28,11 +28,8 @@
 
 
 typedef struct {
-    ngx_str_t                   path;
-    ngx_open_file_t            *file;
-    ngx_thread_pool_t          *pool;
-    ngx_shm_zone_t             *zone;
-    ngx_uint_t                  buffered;     /* unsigned  buffered:1; */
+    ngx_http_tccbs_journal_conf_t   journal;
+    ngx_shm_zone_t                 *zone;
 } ngx_http_tccbs_audit_conf_t;
 
 
@@ -46,10 +43,6 @@ typedef struct {
     ngx_uint_t                  active;       /* unsigned  active:1; */
 } ngx_http_tccbs_audit_wait_t;
 
-
-/* Opens the file "path" with mode 0640 and prepares the thread. */
-char *ngx_http_tccbs_audit_conf(ngx_conf_t *cf,
-    ngx_http_tccbs_audit_conf_t *conf, ngx_str_t *path);
 
 ngx_int_t ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf);

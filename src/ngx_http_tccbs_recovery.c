@@ -119,7 +119,7 @@ ngx_http_tccbs_recovery_tail(u_char **end)
     ngx_str_t        *path;
     ngx_file_info_t   fi;
 
-    path = &ngx_http_tccbs_recovery_conf->path;
+    path = &ngx_http_tccbs_recovery_conf->journal.path;
 
     tail = NULL;
 
