@@ -1,0 +1,732 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_tccbs_tc3.h"
+
+
+#define NGX_TCCBS_TC3_AUTHORIZATION  2048
+#define NGX_TCCBS_TC3_SECRET         1024
+
+
+static ngx_str_t  ngx_tccbs_tc3_algorithm = ngx_string("TC3-HMAC-SHA256");
+static ngx_str_t  ngx_tccbs_tc3_terminator = ngx_string("tc3_request");
+
+
+static ngx_uint_t ngx_tccbs_tc3_skip(u_char **p, u_char *last,
+    const char *text);
+static ngx_uint_t ngx_tccbs_tc3_until(u_char **p, u_char *last, u_char stop,
+    ngx_str_t *field);
+static ngx_uint_t ngx_tccbs_tc3_date_valid(const ngx_str_t *date);
+static ngx_int_t ngx_tccbs_tc3_names(ngx_tccbs_tc3_auth_t *auth);
+static ngx_uint_t ngx_tccbs_tc3_is(const ngx_str_t *s, const char *text);
+static const ngx_tccbs_tc3_header_t *ngx_tccbs_tc3_header(
+    const ngx_tccbs_tc3_request_t *req, const ngx_str_t *name);
+static ngx_int_t ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
+    u_char signature[NGX_TCCBS_SHA256_LEN], const ngx_tccbs_tc3_request_t *req,
+    const u_char payload[NGX_TCCBS_HEX_LEN], const ngx_str_t *date,
+    const ngx_str_t *service, const ngx_str_t *names, ngx_uint_t nnames,
+    const ngx_str_t *host, const ngx_str_t *type, ngx_pool_t *pool);
+static ngx_int_t ngx_tccbs_tc3_payload(u_char payload[NGX_TCCBS_HEX_LEN],
+    const ngx_str_t *body);
+static u_char *ngx_tccbs_tc3_copy(u_char *p, const ngx_str_t *s);
+static u_char *ngx_tccbs_tc3_value(u_char *p, const ngx_str_t *value);
+static ngx_int_t ngx_tccbs_tc3_lower(ngx_str_t *dst, const ngx_str_t *src,
+    ngx_pool_t *pool);
+static void ngx_tccbs_tc3_bare(ngx_str_t *dst, const ngx_str_t *host);
+static ngx_uint_t ngx_tccbs_tc3_known(const ngx_str_t *list, ngx_uint_t n,
+    const ngx_str_t *s);
+
+
+ngx_int_t
+ngx_tccbs_tc3_parse(ngx_tccbs_tc3_auth_t *auth, const ngx_str_t *value,
+    ngx_str_t *why)
+{
+    u_char      *p, *last;
+    ngx_str_t    signature;
+    const char  *reason;
+
+    ngx_memzero(auth, sizeof(ngx_tccbs_tc3_auth_t));
+
+    p = value->data;
+    last = p + value->len;
+
+    if (value->len > NGX_TCCBS_TC3_AUTHORIZATION) {
+        reason = "it is too long";
+        goto declined;
+    }
+
+    if (!ngx_tccbs_tc3_skip(&p, last, "TC3-HMAC-SHA256")
+        || p == last || *p != ' ')
+    {
+        reason = "the algorithm must be TC3-HMAC-SHA256";
+        goto declined;
+    }
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    if (!ngx_tccbs_tc3_skip(&p, last, "Credential=")
+        || !ngx_tccbs_tc3_until(&p, last, '/', &auth->key_id)
+        || !ngx_tccbs_tc3_until(&p, last, '/', &auth->date)
+        || !ngx_tccbs_tc3_until(&p, last, '/', &auth->service)
+        || !ngx_tccbs_tc3_skip(&p, last, "tc3_request")
+        || !ngx_tccbs_tc3_skip(&p, last, ","))
+    {
+        reason = "Credential must be id/date/service/tc3_request";
+        goto declined;
+    }
+
+    if (!ngx_tccbs_tc3_date_valid(&auth->date)
+        || auth->service.len > NGX_TCCBS_TC3_SERVICE)
+    {
+        reason = "the date must be YYYY-MM-DD, the service a short name";
+        goto declined;
+    }
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    if (!ngx_tccbs_tc3_skip(&p, last, "SignedHeaders=")
+        || !ngx_tccbs_tc3_until(&p, last, ',', &auth->signed_headers)
+        || ngx_tccbs_tc3_names(auth) != NGX_OK)
+    {
+        reason = "SignedHeaders must be ascending lower-case names with "
+                 "content-type and host among them";
+        goto declined;
+    }
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    if (!ngx_tccbs_tc3_skip(&p, last, "Signature=")) {
+        reason = "Signature is missing";
+        goto declined;
+    }
+
+    signature.data = p;
+    signature.len = last - p;
+
+    if (signature.len != NGX_TCCBS_HEX_LEN
+        || ngx_tccbs_unhex(auth->signature, signature.data,
+                           NGX_TCCBS_SHA256_LEN)
+           != NGX_OK)
+    {
+        reason = "Signature must be 64 lower-case hexadecimal digits";
+        goto declined;
+    }
+
+    return NGX_OK;
+
+declined:
+
+    why->data = (u_char *) reason;
+    why->len = ngx_strlen(reason);
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_tccbs_tc3_skip(u_char **p, u_char *last, const char *text)
+{
+    size_t  len;
+
+    len = ngx_strlen(text);
+
+    if ((size_t) (last - *p) < len || ngx_strncmp(*p, text, len) != 0) {
+        return 0;
+    }
+
+    *p += len;
+
+    return 1;
+}
+
+
+/* A field of visible characters without "/" and "," up to "stop". */
+
+static ngx_uint_t
+ngx_tccbs_tc3_until(u_char **pp, u_char *last, u_char stop, ngx_str_t *field)
+{
+    u_char  *p;
+
+    field->data = *pp;
+
+    for (p = *pp; p < last; p++) {
+
+        if (*p == stop) {
+            break;
+        }
+
+        if (*p <= ' ' || *p >= 0x7f || *p == '/' || *p == ',') {
+            return 0;
+        }
+    }
+
+    if (p == last) {
+        return 0;
+    }
+
+    field->len = p - field->data;
+    *pp = p + 1;
+
+    return field->len > 0;
+}
+
+
+static ngx_uint_t
+ngx_tccbs_tc3_date_valid(const ngx_str_t *date)
+{
+    u_char      c;
+    ngx_uint_t  i;
+
+    if (date->len != NGX_TCCBS_TC3_DATE_LEN) {
+        return 0;
+    }
+
+    for (i = 0; i < date->len; i++) {
+        c = date->data[i];
+
+        if (i == 4 || i == 7) {
+            if (c != '-') {
+                return 0;
+            }
+
+        } else if (c < '0' || c > '9') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_tccbs_tc3_names(ngx_tccbs_tc3_auth_t *auth)
+{
+    int         order;
+    u_char     *p, *last, c;
+    ngx_str_t  *name, *prev;
+    ngx_uint_t  type, host;
+
+    p = auth->signed_headers.data;
+    last = p + auth->signed_headers.len;
+    prev = NULL;
+    type = 0;
+    host = 0;
+
+    for ( ;; ) {
+
+        if (auth->nnames == NGX_TCCBS_TC3_NAMES) {
+            return NGX_ERROR;
+        }
+
+        name = &auth->names[auth->nnames++];
+        name->data = p;
+
+        while (p < last && *p != ';') {
+            c = *p++;
+
+            if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-') {
+                return NGX_ERROR;
+            }
+        }
+
+        name->len = p - name->data;
+
+        if (name->len == 0) {
+            return NGX_ERROR;
+        }
+
+        if (prev) {
+            order = ngx_memcmp(prev->data, name->data,
+                               ngx_min(prev->len, name->len));
+
+            if (order > 0 || (order == 0 && prev->len >= name->len)) {
+                return NGX_ERROR;
+            }
+        }
+
+        type |= ngx_tccbs_tc3_is(name, "content-type");
+        host |= ngx_tccbs_tc3_is(name, "host");
+
+        if (p == last) {
+            break;
+        }
+
+        p++;
+        prev = name;
+    }
+
+    return (type && host) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_tccbs_tc3_is(const ngx_str_t *s, const char *text)
+{
+    return s->len == ngx_strlen(text)
+           && ngx_strncmp(s->data, text, s->len) == 0;
+}
+
+
+time_t
+ngx_tccbs_tc3_timestamp(const ngx_str_t *text)
+{
+    time_t  t;
+    size_t  i;
+
+    if (text->len < 10 || text->len > 11 || text->data[0] == '0') {
+        return NGX_ERROR;
+    }
+
+    t = 0;
+
+    for (i = 0; i < text->len; i++) {
+        if (text->data[i] < '0' || text->data[i] > '9') {
+            return NGX_ERROR;
+        }
+
+        t = t * 10 + (text->data[i] - '0');
+    }
+
+    return t;
+}
+
+
+/* The proleptic Gregorian calendar, counted from 0000-03-01. */
+
+void
+ngx_tccbs_tc3_date(time_t t, u_char date[NGX_TCCBS_TC3_DATE_LEN])
+{
+    ngx_uint_t  days, era, day, year, month, i;
+
+    days = (ngx_uint_t) (t / 86400) + 719468;
+    era = days / 146097;
+    day = days % 146097;
+    year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    day -= 365 * year + year / 4 - year / 100;
+    month = (5 * day + 2) / 153;
+    day -= (153 * month + 2) / 5;
+
+    year += era * 400;
+    month += 3;
+
+    if (month > 12) {
+        month -= 12;
+        year++;
+    }
+
+    day++;
+
+    for (i = 4; i > 0; i--) {
+        date[i - 1] = (u_char) ('0' + year % 10);
+        year /= 10;
+    }
+
+    date[4] = '-';
+    date[5] = (u_char) ('0' + month / 10);
+    date[6] = (u_char) ('0' + month % 10);
+    date[7] = '-';
+    date[8] = (u_char) ('0' + day / 10);
+    date[9] = (u_char) ('0' + day % 10);
+}
+
+
+ngx_int_t
+ngx_tccbs_tc3_day_key(u_char key[NGX_TCCBS_SHA256_LEN],
+    const ngx_str_t *secret, const ngx_str_t *date, const ngx_str_t *service)
+{
+    ngx_int_t  rc;
+    u_char     buf[3 + NGX_TCCBS_TC3_SECRET];
+
+    if (secret->len > NGX_TCCBS_TC3_SECRET) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(buf, "TC3", 3);
+    ngx_memcpy(buf + 3, secret->data, secret->len);
+
+    rc = ngx_tccbs_hmac(key, buf, 3 + secret->len, date->data, date->len);
+
+    ngx_tccbs_wipe(buf, 3 + secret->len);
+
+    if (rc == NGX_OK) {
+        rc = ngx_tccbs_hmac(key, key, NGX_TCCBS_SHA256_LEN, service->data,
+                            service->len);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_tccbs_hmac(key, key, NGX_TCCBS_SHA256_LEN,
+                            ngx_tccbs_tc3_terminator.data,
+                            ngx_tccbs_tc3_terminator.len);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_tccbs_tc3_sign(ngx_tccbs_mac_t *mac,
+    u_char signature[NGX_TCCBS_SHA256_LEN], const ngx_tccbs_tc3_request_t *req,
+    const ngx_str_t *date, const ngx_str_t *service, const ngx_str_t *names,
+    ngx_uint_t nnames, ngx_pool_t *pool)
+{
+    u_char                         payload[NGX_TCCBS_HEX_LEN];
+    const ngx_tccbs_tc3_header_t  *host, *type;
+
+    static const ngx_str_t         host_name = ngx_string("host");
+    static const ngx_str_t         type_name = ngx_string("content-type");
+
+    host = ngx_tccbs_tc3_header(req, &host_name);
+    type = ngx_tccbs_tc3_header(req, &type_name);
+
+    if (host == NULL || type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_tccbs_tc3_payload(payload, &req->payload) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_tccbs_tc3_compute(mac, signature, req, payload, date, service,
+                                 names, nnames, &host->value, &type->value,
+                                 pool);
+}
+
+
+ngx_int_t
+ngx_tccbs_tc3_verify(ngx_tccbs_mac_t *mac, const ngx_tccbs_tc3_auth_t *auth,
+    const ngx_tccbs_tc3_request_t *req, const ngx_str_t *hosts,
+    ngx_uint_t nhosts, ngx_pool_t *pool)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      types[2], *candidates;
+    ngx_uint_t                     i, k, n, ntypes;
+    const ngx_tccbs_tc3_header_t  *host, *type;
+    u_char                         payload[NGX_TCCBS_HEX_LEN];
+    u_char                         signature[NGX_TCCBS_SHA256_LEN];
+
+    static const ngx_str_t         host_name = ngx_string("host");
+    static const ngx_str_t         type_name = ngx_string("content-type");
+
+    host = ngx_tccbs_tc3_header(req, &host_name);
+    type = ngx_tccbs_tc3_header(req, &type_name);
+
+    if (host == NULL || type == NULL) {
+        return NGX_DECLINED;
+    }
+
+    candidates = ngx_palloc(pool, (4 + nhosts) * sizeof(ngx_str_t));
+    if (candidates == NULL) {
+        return NGX_ERROR;
+    }
+
+    candidates[0] = host->value;
+    ngx_tccbs_tc3_bare(&candidates[1], &host->value);
+
+    if (ngx_tccbs_tc3_lower(&candidates[2], &candidates[0], pool) != NGX_OK
+        || ngx_tccbs_tc3_lower(&candidates[3], &candidates[1], pool) != NGX_OK
+        || ngx_tccbs_tc3_lower(&types[1], &type->value, pool) != NGX_OK
+        || ngx_tccbs_tc3_payload(payload, &req->payload) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < nhosts; i++) {
+        candidates[4 + i] = hosts[i];
+    }
+
+    types[0] = type->value;
+    ntypes = ngx_tccbs_tc3_known(types, 1, &types[1]) ? 1 : 2;
+    n = 4 + nhosts;
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_tccbs_tc3_known(candidates, i, &candidates[i])) {
+            continue;
+        }
+
+        for (k = 0; k < ntypes; k++) {
+
+            rc = ngx_tccbs_tc3_compute(mac, signature, req, payload,
+                                       &auth->date, &auth->service,
+                                       auth->names, auth->nnames,
+                                       &candidates[i], &types[k], pool);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+
+            if (ngx_tccbs_equal(signature, auth->signature,
+                                sizeof(signature)))
+            {
+                return NGX_OK;
+            }
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static const ngx_tccbs_tc3_header_t *
+ngx_tccbs_tc3_header(const ngx_tccbs_tc3_request_t *req, const ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < req->nheaders; i++) {
+        if (req->headers[i].name.len == name->len
+            && ngx_strncmp(req->headers[i].name.data, name->data, name->len)
+               == 0)
+        {
+            return &req->headers[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_tccbs_tc3_payload(u_char payload[NGX_TCCBS_HEX_LEN], const ngx_str_t *body)
+{
+    u_char  digest[NGX_TCCBS_SHA256_LEN];
+
+    if (ngx_tccbs_sha256(digest, body, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_tccbs_hex(payload, digest, sizeof(digest));
+
+    return NGX_OK;
+}
+
+
+/* The canonical request, its hash, the string to sign, the signature. */
+
+static ngx_int_t
+ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
+    u_char signature[NGX_TCCBS_SHA256_LEN], const ngx_tccbs_tc3_request_t *req,
+    const u_char payload[NGX_TCCBS_HEX_LEN], const ngx_str_t *date,
+    const ngx_str_t *service, const ngx_str_t *names, ngx_uint_t nnames,
+    const ngx_str_t *host, const ngx_str_t *type, ngx_pool_t *pool)
+{
+    u_char                        *p;
+    size_t                         len, names_len;
+    ngx_str_t                      canonical, pieces[10];
+    ngx_uint_t                     i;
+    const ngx_tccbs_tc3_header_t  *header;
+    u_char                         digest[NGX_TCCBS_SHA256_LEN];
+    u_char                         hash[NGX_TCCBS_HEX_LEN];
+
+    names_len = nnames;
+    len = req->method.len + req->uri.len + req->query.len + host->len
+          + type->len + NGX_TCCBS_HEX_LEN + 8;
+
+    for (i = 0; i < nnames; i++) {
+
+        header = ngx_tccbs_tc3_header(req, &names[i]);
+
+        if (header == NULL) {
+            return NGX_DECLINED;
+        }
+
+        names_len += names[i].len;
+        len += names[i].len + header->value.len + 2;
+    }
+
+    canonical.data = ngx_pnalloc(pool, len + names_len);
+    if (canonical.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_tccbs_tc3_copy(canonical.data, &req->method);
+    *p++ = '\n';
+    p = ngx_tccbs_tc3_copy(p, &req->uri);
+    *p++ = '\n';
+    p = ngx_tccbs_tc3_copy(p, &req->query);
+    *p++ = '\n';
+
+    for (i = 0; i < nnames; i++) {
+
+        p = ngx_tccbs_tc3_copy(p, &names[i]);
+        *p++ = ':';
+
+        if (ngx_tccbs_tc3_is(&names[i], "host")) {
+            p = ngx_tccbs_tc3_copy(p, host);
+
+        } else if (ngx_tccbs_tc3_is(&names[i], "content-type")) {
+            p = ngx_tccbs_tc3_copy(p, type);
+
+        } else {
+            header = ngx_tccbs_tc3_header(req, &names[i]);
+            p = ngx_tccbs_tc3_value(p, &header->value);
+        }
+
+        *p++ = '\n';
+    }
+
+    *p++ = '\n';
+
+    for (i = 0; i < nnames; i++) {
+        if (i) {
+            *p++ = ';';
+        }
+
+        p = ngx_tccbs_tc3_copy(p, &names[i]);
+    }
+
+    *p++ = '\n';
+    p = ngx_cpymem(p, payload, NGX_TCCBS_HEX_LEN);
+
+    canonical.len = p - canonical.data;
+
+    if (ngx_tccbs_sha256(digest, &canonical, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_tccbs_hex(hash, digest, sizeof(digest));
+
+    pieces[0] = ngx_tccbs_tc3_algorithm;
+    ngx_str_set(&pieces[1], "\n");
+    pieces[2] = req->timestamp;
+    pieces[3] = pieces[1];
+    pieces[4] = *date;
+    ngx_str_set(&pieces[5], "/");
+    pieces[6] = *service;
+    ngx_str_set(&pieces[7], "/tc3_request\n");
+    pieces[8].data = hash;
+    pieces[8].len = sizeof(hash);
+
+    return ngx_tccbs_mac_sign(mac, signature, pieces, 9);
+}
+
+
+static u_char *
+ngx_tccbs_tc3_copy(u_char *p, const ngx_str_t *s)
+{
+    return s->len ? ngx_cpymem(p, s->data, s->len) : p;
+}
+
+
+static u_char *
+ngx_tccbs_tc3_value(u_char *p, const ngx_str_t *value)
+{
+    u_char  *s, *last;
+
+    s = value->data;
+    last = s + value->len;
+
+    while (s < last && (*s == ' ' || *s == '\t')) {
+        s++;
+    }
+
+    while (last > s && (last[-1] == ' ' || last[-1] == '\t')) {
+        last--;
+    }
+
+    while (s < last) {
+        *p++ = ngx_tolower(*s);
+        s++;
+    }
+
+    return p;
+}
+
+
+static ngx_int_t
+ngx_tccbs_tc3_lower(ngx_str_t *dst, const ngx_str_t *src, ngx_pool_t *pool)
+{
+    size_t  i;
+
+    dst->len = src->len;
+    dst->data = ngx_pnalloc(pool, src->len + 1);
+
+    if (dst->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < src->len; i++) {
+        dst->data[i] = ngx_tolower(src->data[i]);
+    }
+
+    return NGX_OK;
+}
+
+
+/* The host without ":port", with the brackets of an IPv6 address. */
+
+static void
+ngx_tccbs_tc3_bare(ngx_str_t *dst, const ngx_str_t *host)
+{
+    size_t  len;
+
+    *dst = *host;
+    len = host->len;
+
+    while (len && host->data[len - 1] >= '0' && host->data[len - 1] <= '9') {
+        len--;
+    }
+
+    if (len > 1 && len < host->len && host->data[len - 1] == ':') {
+        dst->len = len - 1;
+    }
+}
+
+
+static ngx_uint_t
+ngx_tccbs_tc3_known(const ngx_str_t *list, ngx_uint_t n, const ngx_str_t *s)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (list[i].len == s->len
+            && ngx_memcmp(list[i].data, s->data, s->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_tccbs_tc3_service_valid(const ngx_str_t *service, const ngx_str_t *host)
+{
+    size_t  i, len;
+
+    if (ngx_tccbs_tc3_is(service, "cbs")) {
+        return 1;
+    }
+
+    for (len = 0; len < host->len; len++) {
+        if (host->data[len] == '.') {
+            break;
+        }
+    }
+
+    if (service->len == 0
+        || (service->len != len && service->len != host->len))
+    {
+        return 0;
+    }
+
+    for (i = 0; i < service->len; i++) {
+        if (ngx_tolower(service->data[i]) != ngx_tolower(host->data[i])) {
+            return 0;
+        }
+    }
+
+    return 1;
+}

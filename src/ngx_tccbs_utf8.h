@@ -1,0 +1,97 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _NGX_TCCBS_UTF8_H_INCLUDED_
+#define _NGX_TCCBS_UTF8_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_TCCBS_UTF8_INVALID  0xffffffff
+
+
+/*
+ * The next character of strict UTF-8 (RFC 3629) and *p behind it; on overlong
+ * forms, surrogates and cut sequences NGX_TCCBS_UTF8_INVALID with *p unmoved.
+ */
+
+static ngx_inline uint32_t
+ngx_tccbs_utf8(const u_char **pp, const u_char *last)
+{
+    uint32_t       cp, min;
+    ngx_uint_t     i, n;
+    const u_char  *p;
+
+    p = *pp;
+
+    if (*p < 0x80) {
+        *pp = p + 1;
+        return *p;
+    }
+
+    if (*p >= 0xc2 && *p <= 0xdf) {
+        n = 1;
+        min = 0x80;
+        cp = *p & 0x1f;
+
+    } else if (*p >= 0xe0 && *p <= 0xef) {
+        n = 2;
+        min = 0x800;
+        cp = *p & 0x0f;
+
+    } else if (*p >= 0xf0 && *p <= 0xf4) {
+        n = 3;
+        min = 0x10000;
+        cp = *p & 0x07;
+
+    } else {
+        return NGX_TCCBS_UTF8_INVALID;
+    }
+
+    if ((size_t) (last - p) <= n) {
+        return NGX_TCCBS_UTF8_INVALID;
+    }
+
+    for (i = 1; i <= n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return NGX_TCCBS_UTF8_INVALID;
+        }
+
+        cp = cp << 6 | (p[i] & 0x3f);
+    }
+
+    if (cp < min || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff)) {
+        return NGX_TCCBS_UTF8_INVALID;
+    }
+
+    *pp = p + n + 1;
+
+    return cp;
+}
+
+
+/* FNV-1a, for tables whose size bounds what a collision can cost. */
+
+static ngx_inline uint32_t
+ngx_tccbs_hash(const ngx_str_t *s)
+{
+    size_t    i;
+    uint32_t  hash;
+
+    hash = 2166136261u;
+
+    for (i = 0; i < s->len; i++) {
+        hash = (hash ^ s->data[i]) * 16777619u;
+    }
+
+    return hash;
+}
+
+
+#endif /* _NGX_TCCBS_UTF8_H_INCLUDED_ */
