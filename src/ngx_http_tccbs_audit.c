@@ -58,6 +58,7 @@ typedef struct {
     ngx_event_t                   retry;
     ngx_event_t                   summary;
     ngx_queue_t                   waits;
+    ngx_connection_t              dumb;
 
     ngx_uint_t                    anonymous;
 
@@ -118,6 +119,13 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
     }
 
     /* a worker does not outlive its requests for these: exit() flushes */
+
+    /* nginx's debug log wants the descriptor of what an event belongs to */
+
+    audit->dumb.fd = (ngx_socket_t) -1;
+    audit->lazy.data = &audit->dumb;
+    audit->retry.data = &audit->dumb;
+    audit->summary.data = &audit->dumb;
 
     audit->lazy.handler = ngx_http_tccbs_audit_lazy_handler;
     audit->lazy.log = cycle->log;

@@ -29,6 +29,7 @@ static ngx_uint_t ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
 
 
 static ngx_event_t                   ngx_http_tccbs_recovery_event;
+static ngx_connection_t              ngx_http_tccbs_recovery_dumb;
 static ngx_http_tccbs_audit_conf_t  *ngx_http_tccbs_recovery_conf;
 
 
@@ -44,7 +45,10 @@ ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
 
     ngx_memzero(ev, sizeof(ngx_event_t));
 
+    ngx_http_tccbs_recovery_dumb.fd = (ngx_socket_t) -1;
+
     ev->handler = ngx_http_tccbs_recovery_handler;
+    ev->data = &ngx_http_tccbs_recovery_dumb;
     ev->log = cycle->log;
     ev->cancelable = 1;
 
