@@ -32,7 +32,7 @@ endif
 SOURCES =	ngx_http_tccbs_module.c $(sort $(wildcard src/*.c))
 HEADERS =	$(sort $(wildcard src/*.h))
 
-PURE =		crypto json tc3 call reply
+PURE =		crypto out json value call reply tc3 authorization
 UNITS =		$(patsubst t/unit/%.c,$(OBJS)/unit/%.t,$(wildcard t/unit/*.c))
 
 NGX_INC =	-I$(NGX_DIR)/src/core -I$(NGX_DIR)/src/event \
@@ -51,9 +51,9 @@ tools: $(OBJS)/tccbs
 
 # nginx's own makefile knows the dependencies; a new file needs a new configure
 
-$(OBJS)/nginx/Makefile: config $(OBJS)/files
+$(OBJS)/nginx/Makefile: config tools/configure $(OBJS)/files
 	tools/configure "$(NGX_DIR)" "$(if $(NGX_SRC),source,dev)" \
-		"$(ROOT)/$(OBJS)/nginx" "$(CC_OPT)" "$(if $(SAN),$(SAN_FLAGS))"
+		"$(ROOT)/$(OBJS)" "$(CC_OPT)" "$(if $(SAN),$(SAN_FLAGS))"
 
 $(OBJS)/files: FORCE
 	@mkdir -p $(OBJS)
@@ -63,7 +63,7 @@ $(OBJS)/files: FORCE
 FORCE:
 
 $(MODULE): $(OBJS)/nginx/Makefile $(SOURCES) $(HEADERS)
-	$(MAKE) -C "$(NGX_DIR)" -f "$(ROOT)/$(OBJS)/nginx/Makefile" \
+	$(MAKE) -s -C $(OBJS)/tree -f "$(ROOT)/$(OBJS)/nginx/Makefile" \
 		$(if $(NGX_SRC),binary) modules
 	cp $(OBJS)/nginx/ngx_http_tccbs_module.so $@
 
@@ -88,12 +88,11 @@ lint:
 
 test: deps
 	$(MAKE) all unit
-	tools/runtests tools/lint $(UNITS) t
+	tools/runtests $(OBJS)/unit t
 
 asan:
 	$(MAKE) OBJS=objs-asan SAN=1 module unit
-	TCCBS_OBJS=objs-asan tools/runtests $(patsubst \
-		$(OBJS)/%,objs-asan/%,$(UNITS)) t
+	TCCBS_OBJS=objs-asan tools/runtests objs-asan/unit t
 
 demo: deps
 	$(MAKE) all

@@ -270,7 +270,8 @@ ngx_http_tccbs_identify_replay(ngx_http_tccbs_ctx_t *ctx,
                                      "action, version or region.");
 
     default:
-        return ngx_http_tccbs_refuse(ctx, "RequestLimitExceeded.IPLimitExceeded",
+        return ngx_http_tccbs_refuse(ctx,
+                                     "RequestLimitExceeded.IPLimitExceeded",
                                      "replay",
                                      "The gateway has no room to remember "
                                      "another signature, try again in five "

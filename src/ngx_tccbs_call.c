@@ -9,13 +9,13 @@
 #include <ngx_core.h>
 
 #include "ngx_tccbs_call.h"
-#include "ngx_tccbs_utf8.h"
+#include "ngx_tccbs_text.h"
+#include "ngx_tccbs_value.h"
 
 
 #define NGX_TCCBS_CALL_DEPTH         4
 #define NGX_TCCBS_CALL_NODES         2048
 #define NGX_TCCBS_CALL_REGIONS       32
-#define NGX_TCCBS_CALL_REGION        64       /* bytes */
 #define NGX_TCCBS_CALL_NAME          60       /* characters */
 #define NGX_TCCBS_CALL_ECHO          64       /* of a name in a message */
 #define NGX_TCCBS_CALL_IDS           100
@@ -65,10 +65,6 @@ static ngx_int_t ngx_tccbs_call_order_field(ngx_tccbs_call_t *call,
     ngx_pool_t *pool, ngx_tccbs_json_t *node, ngx_tccbs_error_t *error);
 static ngx_int_t ngx_tccbs_call_order(ngx_tccbs_call_t *call,
     ngx_pool_t *pool, ngx_tccbs_json_t *node, ngx_tccbs_error_t *error);
-static ngx_uint_t ngx_tccbs_call_text(const ngx_str_t *s, ngx_uint_t max);
-static int64_t ngx_tccbs_call_uint(const ngx_str_t *text, int64_t max);
-static ngx_uint_t ngx_tccbs_call_one_of(const ngx_str_t *s,
-    const ngx_str_t *list);
 static ngx_int_t ngx_tccbs_call_refuse(ngx_tccbs_error_t *error,
     ngx_pool_t *pool, const char *code, const char *before,
     const ngx_str_t *name, const char *after);
@@ -149,75 +145,12 @@ ngx_tccbs_action(const ngx_str_t *name)
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_TCCBS_NACTIONS; i++) {
-        if (ngx_tccbs_actions[i].len == name->len
-            && ngx_strncmp(ngx_tccbs_actions[i].data, name->data, name->len)
-               == 0)
-        {
+        if (ngx_tccbs_same(&ngx_tccbs_actions[i], name)) {
             return i;
         }
     }
 
     return NGX_ERROR;
-}
-
-
-ngx_uint_t
-ngx_tccbs_region_valid(const ngx_str_t *region)
-{
-    u_char  c;
-    size_t  i;
-
-    if (region->len < 4 || region->len > NGX_TCCBS_CALL_REGION
-        || region->data[2] != '-')
-    {
-        return 0;
-    }
-
-    for (i = 0; i < region->len; i++) {
-        c = region->data[i];
-
-        if (c >= 'a' && c <= 'z') {
-            continue;
-        }
-
-        if (i < 2) {
-            return 0;
-        }
-
-        if (c >= '0' && c <= '9') {
-            continue;
-        }
-
-        if (c != '-' || i == region->len - 1 || region->data[i - 1] == '-') {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-ngx_uint_t
-ngx_tccbs_snapshot_valid(const ngx_str_t *id)
-{
-    u_char  c;
-    size_t  i;
-
-    if (id->len < 9 || id->len > 37
-        || ngx_strncmp(id->data, "snap-", 5) != 0)
-    {
-        return 0;
-    }
-
-    for (i = 5; i < id->len; i++) {
-        c = id->data[i];
-
-        if ((c < 'a' || c > 'z') && (c < '0' || c > '9')) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
@@ -285,11 +218,7 @@ ngx_tccbs_call_members(ngx_tccbs_call_t *call, ngx_pool_t *pool,
     for (node = object->child; node; node = node->next) {
 
         for (member = members; member->name.len; member++) {
-            if (member->name.len == node->name.len
-                && ngx_strncmp(member->name.data, node->name.data,
-                               node->name.len)
-                   == 0)
-            {
+            if (ngx_tccbs_same(&member->name, &node->name)) {
                 break;
             }
         }
@@ -360,21 +289,14 @@ ngx_tccbs_call_regions(ngx_tccbs_call_t *call, ngx_pool_t *pool,
                                         "that is not a region code.");
         }
 
-        if (item->value.len == call->from.len
-            && ngx_strncmp(item->value.data, call->from.data, call->from.len)
-               == 0)
-        {
+        if (ngx_tccbs_same(&item->value, &call->from)) {
             return ngx_tccbs_call_value(error, pool,
                                         "A destination region must not be the "
                                         "source region.");
         }
 
         for (i = 0; i < call->nto; i++) {
-            if (call->to[i].len == item->value.len
-                && ngx_strncmp(call->to[i].data, item->value.data,
-                               item->value.len)
-                   == 0)
-            {
+            if (ngx_tccbs_same(&call->to[i], &item->value)) {
                 return ngx_tccbs_call_value(error, pool,
                                             "`DestinationRegions` has a "
                                             "region twice.");
@@ -409,7 +331,7 @@ ngx_tccbs_call_name(ngx_tccbs_call_t *call, ngx_pool_t *pool,
     ngx_tccbs_json_t *node, ngx_tccbs_error_t *error)
 {
     if (node->value.len == 0
-        || !ngx_tccbs_call_text(&node->value, NGX_TCCBS_CALL_NAME))
+        || !ngx_tccbs_value_text(&node->value, NGX_TCCBS_CALL_NAME))
     {
         return ngx_tccbs_call_value(error, pool,
                                     "`SnapshotName` must have 1 to 60 "
@@ -482,8 +404,7 @@ ngx_tccbs_call_filters(ngx_tccbs_call_t *call, ngx_pool_t *pool,
         name = ngx_tccbs_json_get(item, "Name");
         values = ngx_tccbs_json_get(item, "Values");
 
-        if (name->value.len == 7
-            && ngx_strncmp(name->value.data, "disk-id", 7) == 0
+        if (ngx_tccbs_is(&name->value, "disk-id")
             && values->n > NGX_TCCBS_CALL_DISKS)
         {
             return ngx_tccbs_call_value(error, pool,
@@ -500,7 +421,7 @@ static ngx_int_t
 ngx_tccbs_call_filter_name(ngx_tccbs_call_t *call, ngx_pool_t *pool,
     ngx_tccbs_json_t *node, ngx_tccbs_error_t *error)
 {
-    if (!ngx_tccbs_call_one_of(&node->value, ngx_tccbs_filter_names)) {
+    if (!ngx_tccbs_value_one_of(&node->value, ngx_tccbs_filter_names)) {
         return ngx_tccbs_call_value(error, pool,
                                     "`Filters` has an unknown `Name`.");
     }
@@ -528,7 +449,7 @@ ngx_tccbs_call_filter_values(ngx_tccbs_call_t *call, ngx_pool_t *pool,
                                          "array of strings.", NULL, NULL);
         }
 
-        if (!ngx_tccbs_call_text(&item->value, NGX_TCCBS_CALL_VALUE)) {
+        if (!ngx_tccbs_value_text(&item->value, NGX_TCCBS_CALL_VALUE)) {
             return ngx_tccbs_call_value(error, pool,
                                         "`Values` of a filter has an item "
                                         "that is too long or has control "
@@ -544,7 +465,7 @@ static ngx_int_t
 ngx_tccbs_call_limit(ngx_tccbs_call_t *call, ngx_pool_t *pool,
     ngx_tccbs_json_t *node, ngx_tccbs_error_t *error)
 {
-    if (ngx_tccbs_call_uint(&node->value, NGX_TCCBS_CALL_LIMIT) < 1) {
+    if (ngx_tccbs_value_uint(&node->value, NGX_TCCBS_CALL_LIMIT) < 1) {
         return ngx_tccbs_call_value(error, pool,
                                     "`Limit` must be an integer from 1 to "
                                     "100.");
@@ -558,7 +479,7 @@ static ngx_int_t
 ngx_tccbs_call_offset(ngx_tccbs_call_t *call, ngx_pool_t *pool,
     ngx_tccbs_json_t *node, ngx_tccbs_error_t *error)
 {
-    if (ngx_tccbs_call_uint(&node->value, NGX_TCCBS_CALL_OFFSET) < 0) {
+    if (ngx_tccbs_value_uint(&node->value, NGX_TCCBS_CALL_OFFSET) < 0) {
         return ngx_tccbs_call_value(error, pool,
                                     "`Offset` must be an integer that is not "
                                     "negative.");
@@ -576,7 +497,7 @@ ngx_tccbs_call_order_field(ngx_tccbs_call_t *call, ngx_pool_t *pool,
         ngx_string("CREATE_TIME"), ngx_null_string
     };
 
-    if (!ngx_tccbs_call_one_of(&node->value, fields)) {
+    if (!ngx_tccbs_value_one_of(&node->value, fields)) {
         return ngx_tccbs_call_value(error, pool,
                                     "`OrderField` must be `CREATE_TIME`.");
     }
@@ -593,86 +514,12 @@ ngx_tccbs_call_order(ngx_tccbs_call_t *call, ngx_pool_t *pool,
         ngx_string("ASC"), ngx_string("DESC"), ngx_null_string
     };
 
-    if (!ngx_tccbs_call_one_of(&node->value, orders)) {
+    if (!ngx_tccbs_value_one_of(&node->value, orders)) {
         return ngx_tccbs_call_value(error, pool,
                                     "`Order` must be `ASC` or `DESC`.");
     }
 
     return NGX_OK;
-}
-
-
-/*
- * At most "max" characters, none of them a control character or one that
- * changes the direction of the text around it.
- */
-
-static ngx_uint_t
-ngx_tccbs_call_text(const ngx_str_t *s, ngx_uint_t max)
-{
-    uint32_t       cp;
-    ngx_uint_t     n;
-    const u_char  *p, *last;
-
-    p = s->data;
-    last = p + s->len;
-
-    for (n = 0; p < last; n++) {
-
-        cp = ngx_tccbs_utf8(&p, last);
-
-        if (n == max || cp == NGX_TCCBS_UTF8_INVALID
-            || cp < 0x20 || (cp >= 0x7f && cp <= 0x9f)
-            || (cp >= 0x202a && cp <= 0x202e)
-            || (cp >= 0x2066 && cp <= 0x2069)
-            || cp == 0x2028 || cp == 0x2029)
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static int64_t
-ngx_tccbs_call_uint(const ngx_str_t *text, int64_t max)
-{
-    size_t   i;
-    int64_t  n;
-
-    if (text->len == 0 || text->len > 10
-        || (text->len > 1 && text->data[0] == '0'))
-    {
-        return NGX_ERROR;
-    }
-
-    n = 0;
-
-    for (i = 0; i < text->len; i++) {
-        if (text->data[i] < '0' || text->data[i] > '9') {
-            return NGX_ERROR;
-        }
-
-        n = n * 10 + (text->data[i] - '0');
-    }
-
-    return (n > max) ? NGX_ERROR : n;
-}
-
-
-static ngx_uint_t
-ngx_tccbs_call_one_of(const ngx_str_t *s, const ngx_str_t *list)
-{
-    for ( /* void */ ; list->len; list++) {
-        if (list->len == s->len
-            && ngx_strncmp(list->data, s->data, s->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

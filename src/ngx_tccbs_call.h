@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "ngx_tccbs_json.h"
+#include "ngx_tccbs_value.h"
 
 
 /*
@@ -84,12 +85,6 @@ extern ngx_str_t  ngx_tccbs_outcomes[];   /* names, by ngx_tccbs_outcome_e */
 /* The action of that exact name (case counts), or NGX_ERROR. */
 ngx_int_t ngx_tccbs_action(const ngx_str_t *name);
 extern ngx_str_t  ngx_tccbs_actions[];    /* names, by ngx_tccbs_action_e */
-
-/* ^[a-z]{2}-[a-z0-9]+(-[a-z0-9]+)*$, at most 64 characters. */
-ngx_uint_t ngx_tccbs_region_valid(const ngx_str_t *region);
-
-/* "snap-" and 4 to 32 of [a-z0-9]. */
-ngx_uint_t ngx_tccbs_snapshot_valid(const ngx_str_t *id);
 
 /*
  * Reads the body of a call; call->action and call->from are set by the caller.

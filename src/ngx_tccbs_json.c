@@ -11,7 +11,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "ngx_tccbs_json.h"
-#include "ngx_tccbs_utf8.h"
+#include "ngx_tccbs_text.h"
 
 
 /* from this many members on, duplicates are looked for by hash */
@@ -75,8 +75,6 @@ static int ngx_tccbs_json_end(void *data);
 static void *ngx_tccbs_json_malloc(void *data, size_t size);
 static void *ngx_tccbs_json_realloc(void *data, void *p, size_t size);
 static void ngx_tccbs_json_free(void *data, void *p);
-static ngx_int_t ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len);
-static void ngx_tccbs_out_unit(ngx_tccbs_out_t *out, uint32_t unit);
 
 
 static yajl_callbacks  ngx_tccbs_json_callbacks = {
@@ -357,11 +355,7 @@ ngx_tccbs_json_unique(ngx_tccbs_json_parser_t *parser,
     if (level->node->n < NGX_TCCBS_JSON_FEW) {
 
         for (other = level->node->child; other; other = other->next) {
-            if (other->name.len == node->name.len
-                && ngx_memcmp(other->name.data, node->name.data,
-                              node->name.len)
-                   == 0)
-            {
+            if (ngx_tccbs_same(&other->name, &node->name)) {
                 goto duplicate;
             }
         }
@@ -385,10 +379,7 @@ ngx_tccbs_json_unique(ngx_tccbs_json_parser_t *parser,
             return NGX_OK;
         }
 
-        if (other->name.len == node->name.len
-            && ngx_memcmp(other->name.data, node->name.data, node->name.len)
-               == 0)
-        {
+        if (ngx_tccbs_same(&other->name, &node->name)) {
             goto duplicate;
         }
     }
@@ -571,177 +562,19 @@ ngx_tccbs_json_free(void *data, void *p)
 ngx_tccbs_json_t *
 ngx_tccbs_json_get(ngx_tccbs_json_t *node, const char *name)
 {
-    size_t             len;
     ngx_tccbs_json_t  *child;
 
     if (node == NULL || node->type != NGX_TCCBS_JSON_OBJECT) {
         return NULL;
     }
 
-    len = ngx_strlen(name);
-
     for (child = node->child; child; child = child->next) {
-        if (child->name.len == len
-            && ngx_strncmp(child->name.data, name, len) == 0)
-        {
+        if (ngx_tccbs_is(&child->name, name)) {
             return child;
         }
     }
 
     return NULL;
-}
-
-
-void
-ngx_tccbs_out_init(ngx_tccbs_out_t *out, ngx_pool_t *pool, size_t size)
-{
-    out->pool = pool;
-    out->failed = 0;
-    out->start = ngx_pnalloc(pool, size);
-    out->pos = out->start;
-    out->end = out->start ? out->start + size : NULL;
-
-    if (out->start == NULL) {
-        out->failed = 1;
-    }
-}
-
-
-static ngx_int_t
-ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len)
-{
-    u_char  *p;
-    size_t   size, used;
-
-    if (out->failed) {
-        return NGX_ERROR;
-    }
-
-    if ((size_t) (out->end - out->pos) >= len) {
-        return NGX_OK;
-    }
-
-    used = out->pos - out->start;
-    size = 2 * (out->end - out->start) + len;
-
-    p = ngx_pnalloc(out->pool, size);
-    if (p == NULL) {
-        out->failed = 1;
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, out->start, used);
-
-    out->start = p;
-    out->pos = p + used;
-    out->end = p + size;
-
-    return NGX_OK;
-}
-
-
-void
-ngx_tccbs_out_raw(ngx_tccbs_out_t *out, const u_char *data, size_t len)
-{
-    if (len && ngx_tccbs_out_reserve(out, len) == NGX_OK) {
-        out->pos = ngx_cpymem(out->pos, data, len);
-    }
-}
-
-
-void
-ngx_tccbs_out_uint(ngx_tccbs_out_t *out, uint64_t n)
-{
-    u_char  *p;
-    u_char   buf[20];
-
-    p = buf + sizeof(buf);
-
-    do {
-        *--p = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n);
-
-    ngx_tccbs_out_raw(out, p, buf + sizeof(buf) - p);
-}
-
-
-void
-ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
-{
-    u_char         c;
-    uint32_t       cp;
-    const u_char  *p, *q, *last;
-
-    ngx_tccbs_out_lit(out, "\"");
-
-    p = s->data;
-    last = p + s->len;
-
-    while (p < last) {
-
-        for (q = p; q < last; q++) {
-            c = *q;
-
-            if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
-                break;
-            }
-        }
-
-        ngx_tccbs_out_raw(out, p, q - p);
-        p = q;
-
-        if (p == last) {
-            break;
-        }
-
-        c = *p;
-
-        if (c == '"' || c == '\\') {
-            ngx_tccbs_out_lit(out, "\\");
-            ngx_tccbs_out_raw(out, p++, 1);
-            continue;
-        }
-
-        if (c < 0x80) {
-            ngx_tccbs_out_unit(out, c);
-            p++;
-            continue;
-        }
-
-        cp = ngx_tccbs_utf8(&p, last);
-
-        if (cp == NGX_TCCBS_UTF8_INVALID) {
-            ngx_tccbs_out_unit(out, *p++);
-
-        } else if (cp < 0x10000) {
-            ngx_tccbs_out_unit(out, cp);
-
-        } else {
-            ngx_tccbs_out_unit(out, 0xd800 + ((cp - 0x10000) >> 10));
-            ngx_tccbs_out_unit(out, 0xdc00 + ((cp - 0x10000) & 0x3ff));
-        }
-    }
-
-    ngx_tccbs_out_lit(out, "\"");
-}
-
-
-static void
-ngx_tccbs_out_unit(ngx_tccbs_out_t *out, uint32_t unit)
-{
-    u_char  buf[6];
-
-    static const u_char  hex[] = "0123456789abcdef";
-
-    buf[0] = '\\';
-    buf[1] = 'u';
-    buf[2] = hex[unit >> 12 & 0xf];
-    buf[3] = hex[unit >> 8 & 0xf];
-    buf[4] = hex[unit >> 4 & 0xf];
-    buf[5] = hex[unit & 0xf];
-
-    ngx_tccbs_out_raw(out, buf, sizeof(buf));
 }
 
 
@@ -785,16 +618,4 @@ ngx_tccbs_out_json(ngx_tccbs_out_t *out, const ngx_tccbs_json_t *node)
     }
 
     ngx_tccbs_out_raw(out, (u_char *) (object ? "}" : "]"), 1);
-}
-
-
-ngx_str_t
-ngx_tccbs_out_str(const ngx_tccbs_out_t *out)
-{
-    ngx_str_t  s;
-
-    s.data = out->start;
-    s.len = out->pos - out->start;
-
-    return s;
 }

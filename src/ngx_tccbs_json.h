@@ -12,6 +12,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_tccbs_out.h"
+
 
 typedef enum {
     NGX_TCCBS_JSON_NULL = 0,
@@ -41,17 +43,6 @@ typedef struct {
 } ngx_tccbs_json_limits_t;
 
 
-/* A growing output buffer.  After a failed allocation "failed" stays set. */
-
-typedef struct {
-    ngx_pool_t             *pool;
-    u_char                 *start;
-    u_char                 *pos;
-    u_char                 *end;
-    unsigned                failed:1;
-} ngx_tccbs_out_t;
-
-
 /*
  * Reads one strict JSON text (RFC 8259) into a tree in "pool".  Refused beside
  * what yajl refuses: duplicate names in an object (after decoding), "\u0000",
@@ -67,25 +58,8 @@ ngx_int_t ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
 /* The member of that name, or NULL, also when "node" is NULL or no object. */
 ngx_tccbs_json_t *ngx_tccbs_json_get(ngx_tccbs_json_t *node, const char *name);
 
-void ngx_tccbs_out_init(ngx_tccbs_out_t *out, ngx_pool_t *pool, size_t size);
-void ngx_tccbs_out_raw(ngx_tccbs_out_t *out, const u_char *data, size_t len);
-void ngx_tccbs_out_uint(ngx_tccbs_out_t *out, uint64_t n);
-
-/*
- * A JSON string with its quotes, ASCII only: other characters leave as \uXXXX,
- * bytes that are no UTF-8 as \u00XX, so that any input gives valid JSON.
- */
-void ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s);
-
 /* The tree as compact JSON, members in their order. */
 void ngx_tccbs_out_json(ngx_tccbs_out_t *out, const ngx_tccbs_json_t *node);
-
-/* What was written so far. */
-ngx_str_t ngx_tccbs_out_str(const ngx_tccbs_out_t *out);
-
-
-#define ngx_tccbs_out_lit(out, s)                                             \
-    ngx_tccbs_out_raw(out, (const u_char *) s, sizeof(s) - 1)
 
 
 #endif /* _NGX_TCCBS_JSON_H_INCLUDED_ */

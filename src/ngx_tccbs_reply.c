@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_tccbs_call.h"
+#include "ngx_tccbs_text.h"
 
 
 #define NGX_TCCBS_REPLY_DEPTH  16
@@ -24,7 +25,6 @@ static ngx_int_t ngx_tccbs_reply_results(ngx_tccbs_reply_t *reply,
 static ngx_uint_t ngx_tccbs_reply_result(ngx_tccbs_reply_t *reply,
     const ngx_tccbs_call_t *call, ngx_tccbs_json_t *item);
 static ngx_uint_t ngx_tccbs_reply_indefinite(const ngx_str_t *code);
-static ngx_uint_t ngx_tccbs_reply_same(const ngx_str_t *a, const ngx_str_t *b);
 static void ngx_tccbs_reply_unusable(ngx_tccbs_reply_t *reply,
     const char *why);
 static void ngx_tccbs_reply_mend(ngx_tccbs_json_t *response);
@@ -192,7 +192,7 @@ ngx_tccbs_reply_results(ngx_tccbs_reply_t *reply, ngx_pool_t *pool,
     indefinite = 0;
 
     for (i = 0; i < reply->nper; i++) {
-        done += ngx_tccbs_reply_same(&reply->per[i].code, &success);
+        done += ngx_tccbs_same(&reply->per[i].code, &success);
         indefinite += ngx_tccbs_reply_indefinite(&reply->per[i].code);
     }
 
@@ -232,13 +232,13 @@ ngx_tccbs_reply_result(ngx_tccbs_reply_t *reply, const ngx_tccbs_call_t *call,
     }
 
     for (i = 0; i < reply->nper; i++) {
-        if (ngx_tccbs_reply_same(&reply->per[i].region, &region->value)) {
+        if (ngx_tccbs_same(&reply->per[i].region, &region->value)) {
             return 0;
         }
     }
 
     for (i = 0; i < call->nto; i++) {
-        if (ngx_tccbs_reply_same(&call->to[i], &region->value)) {
+        if (ngx_tccbs_same(&call->to[i], &region->value)) {
             break;
         }
     }
@@ -270,13 +270,6 @@ ngx_tccbs_reply_indefinite(const ngx_str_t *code)
 }
 
 
-static ngx_uint_t
-ngx_tccbs_reply_same(const ngx_str_t *a, const ngx_str_t *b)
-{
-    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
-}
-
-
 static void
 ngx_tccbs_reply_unusable(ngx_tccbs_reply_t *reply, const char *why)
 {
@@ -295,8 +288,7 @@ ngx_tccbs_reply_mend(ngx_tccbs_json_t *response)
 
     for (p = &response->child; *p; p = &(*p)->next) {
         if ((*p)->type == NGX_TCCBS_JSON_NULL
-            && (*p)->name.len == 5
-            && ngx_strncmp((*p)->name.data, "Error", 5) == 0)
+            && ngx_tccbs_is(&(*p)->name, "Error"))
         {
             *p = (*p)->next;
             response->n--;

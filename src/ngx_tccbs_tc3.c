@@ -9,23 +9,16 @@
 #include <ngx_core.h>
 
 #include "ngx_tccbs_tc3.h"
+#include "ngx_tccbs_text.h"
 
 
-#define NGX_TCCBS_TC3_AUTHORIZATION  2048
-#define NGX_TCCBS_TC3_SECRET         1024
+#define NGX_TCCBS_TC3_SECRET  1024
 
 
 static ngx_str_t  ngx_tccbs_tc3_algorithm = ngx_string("TC3-HMAC-SHA256");
 static ngx_str_t  ngx_tccbs_tc3_terminator = ngx_string("tc3_request");
 
 
-static ngx_uint_t ngx_tccbs_tc3_skip(u_char **p, u_char *last,
-    const char *text);
-static ngx_uint_t ngx_tccbs_tc3_until(u_char **p, u_char *last, u_char stop,
-    ngx_str_t *field);
-static ngx_uint_t ngx_tccbs_tc3_date_valid(const ngx_str_t *date);
-static ngx_int_t ngx_tccbs_tc3_names(ngx_tccbs_tc3_auth_t *auth);
-static ngx_uint_t ngx_tccbs_tc3_is(const ngx_str_t *s, const char *text);
 static const ngx_tccbs_tc3_header_t *ngx_tccbs_tc3_header(
     const ngx_tccbs_tc3_request_t *req, const ngx_str_t *name);
 static ngx_int_t ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
@@ -42,242 +35,6 @@ static ngx_int_t ngx_tccbs_tc3_lower(ngx_str_t *dst, const ngx_str_t *src,
 static void ngx_tccbs_tc3_bare(ngx_str_t *dst, const ngx_str_t *host);
 static ngx_uint_t ngx_tccbs_tc3_known(const ngx_str_t *list, ngx_uint_t n,
     const ngx_str_t *s);
-
-
-ngx_int_t
-ngx_tccbs_tc3_parse(ngx_tccbs_tc3_auth_t *auth, const ngx_str_t *value,
-    ngx_str_t *why)
-{
-    u_char      *p, *last;
-    ngx_str_t    signature;
-    const char  *reason;
-
-    ngx_memzero(auth, sizeof(ngx_tccbs_tc3_auth_t));
-
-    p = value->data;
-    last = p + value->len;
-
-    if (value->len > NGX_TCCBS_TC3_AUTHORIZATION) {
-        reason = "it is too long";
-        goto declined;
-    }
-
-    if (!ngx_tccbs_tc3_skip(&p, last, "TC3-HMAC-SHA256")
-        || p == last || *p != ' ')
-    {
-        reason = "the algorithm must be TC3-HMAC-SHA256";
-        goto declined;
-    }
-
-    while (p < last && *p == ' ') {
-        p++;
-    }
-
-    if (!ngx_tccbs_tc3_skip(&p, last, "Credential=")
-        || !ngx_tccbs_tc3_until(&p, last, '/', &auth->key_id)
-        || !ngx_tccbs_tc3_until(&p, last, '/', &auth->date)
-        || !ngx_tccbs_tc3_until(&p, last, '/', &auth->service)
-        || !ngx_tccbs_tc3_skip(&p, last, "tc3_request")
-        || !ngx_tccbs_tc3_skip(&p, last, ","))
-    {
-        reason = "Credential must be id/date/service/tc3_request";
-        goto declined;
-    }
-
-    if (!ngx_tccbs_tc3_date_valid(&auth->date)
-        || auth->service.len > NGX_TCCBS_TC3_SERVICE)
-    {
-        reason = "the date must be YYYY-MM-DD, the service a short name";
-        goto declined;
-    }
-
-    while (p < last && *p == ' ') {
-        p++;
-    }
-
-    if (!ngx_tccbs_tc3_skip(&p, last, "SignedHeaders=")
-        || !ngx_tccbs_tc3_until(&p, last, ',', &auth->signed_headers)
-        || ngx_tccbs_tc3_names(auth) != NGX_OK)
-    {
-        reason = "SignedHeaders must be ascending lower-case names with "
-                 "content-type and host among them";
-        goto declined;
-    }
-
-    while (p < last && *p == ' ') {
-        p++;
-    }
-
-    if (!ngx_tccbs_tc3_skip(&p, last, "Signature=")) {
-        reason = "Signature is missing";
-        goto declined;
-    }
-
-    signature.data = p;
-    signature.len = last - p;
-
-    if (signature.len != NGX_TCCBS_HEX_LEN
-        || ngx_tccbs_unhex(auth->signature, signature.data,
-                           NGX_TCCBS_SHA256_LEN)
-           != NGX_OK)
-    {
-        reason = "Signature must be 64 lower-case hexadecimal digits";
-        goto declined;
-    }
-
-    return NGX_OK;
-
-declined:
-
-    why->data = (u_char *) reason;
-    why->len = ngx_strlen(reason);
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_uint_t
-ngx_tccbs_tc3_skip(u_char **p, u_char *last, const char *text)
-{
-    size_t  len;
-
-    len = ngx_strlen(text);
-
-    if ((size_t) (last - *p) < len || ngx_strncmp(*p, text, len) != 0) {
-        return 0;
-    }
-
-    *p += len;
-
-    return 1;
-}
-
-
-/* A field of visible characters without "/" and "," up to "stop". */
-
-static ngx_uint_t
-ngx_tccbs_tc3_until(u_char **pp, u_char *last, u_char stop, ngx_str_t *field)
-{
-    u_char  *p;
-
-    field->data = *pp;
-
-    for (p = *pp; p < last; p++) {
-
-        if (*p == stop) {
-            break;
-        }
-
-        if (*p <= ' ' || *p >= 0x7f || *p == '/' || *p == ',') {
-            return 0;
-        }
-    }
-
-    if (p == last) {
-        return 0;
-    }
-
-    field->len = p - field->data;
-    *pp = p + 1;
-
-    return field->len > 0;
-}
-
-
-static ngx_uint_t
-ngx_tccbs_tc3_date_valid(const ngx_str_t *date)
-{
-    u_char      c;
-    ngx_uint_t  i;
-
-    if (date->len != NGX_TCCBS_TC3_DATE_LEN) {
-        return 0;
-    }
-
-    for (i = 0; i < date->len; i++) {
-        c = date->data[i];
-
-        if (i == 4 || i == 7) {
-            if (c != '-') {
-                return 0;
-            }
-
-        } else if (c < '0' || c > '9') {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_int_t
-ngx_tccbs_tc3_names(ngx_tccbs_tc3_auth_t *auth)
-{
-    int         order;
-    u_char     *p, *last, c;
-    ngx_str_t  *name, *prev;
-    ngx_uint_t  type, host;
-
-    p = auth->signed_headers.data;
-    last = p + auth->signed_headers.len;
-    prev = NULL;
-    type = 0;
-    host = 0;
-
-    for ( ;; ) {
-
-        if (auth->nnames == NGX_TCCBS_TC3_NAMES) {
-            return NGX_ERROR;
-        }
-
-        name = &auth->names[auth->nnames++];
-        name->data = p;
-
-        while (p < last && *p != ';') {
-            c = *p++;
-
-            if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-') {
-                return NGX_ERROR;
-            }
-        }
-
-        name->len = p - name->data;
-
-        if (name->len == 0) {
-            return NGX_ERROR;
-        }
-
-        if (prev) {
-            order = ngx_memcmp(prev->data, name->data,
-                               ngx_min(prev->len, name->len));
-
-            if (order > 0 || (order == 0 && prev->len >= name->len)) {
-                return NGX_ERROR;
-            }
-        }
-
-        type |= ngx_tccbs_tc3_is(name, "content-type");
-        host |= ngx_tccbs_tc3_is(name, "host");
-
-        if (p == last) {
-            break;
-        }
-
-        p++;
-        prev = name;
-    }
-
-    return (type && host) ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_uint_t
-ngx_tccbs_tc3_is(const ngx_str_t *s, const char *text)
-{
-    return s->len == ngx_strlen(text)
-           && ngx_strncmp(s->data, text, s->len) == 0;
-}
 
 
 time_t
@@ -485,10 +242,7 @@ ngx_tccbs_tc3_header(const ngx_tccbs_tc3_request_t *req, const ngx_str_t *name)
     ngx_uint_t  i;
 
     for (i = 0; i < req->nheaders; i++) {
-        if (req->headers[i].name.len == name->len
-            && ngx_strncmp(req->headers[i].name.data, name->data, name->len)
-               == 0)
-        {
+        if (ngx_tccbs_same(&req->headers[i].name, name)) {
             return &req->headers[i];
         }
     }
@@ -562,10 +316,10 @@ ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
         p = ngx_tccbs_tc3_copy(p, &names[i]);
         *p++ = ':';
 
-        if (ngx_tccbs_tc3_is(&names[i], "host")) {
+        if (ngx_tccbs_is(&names[i], "host")) {
             p = ngx_tccbs_tc3_copy(p, host);
 
-        } else if (ngx_tccbs_tc3_is(&names[i], "content-type")) {
+        } else if (ngx_tccbs_is(&names[i], "content-type")) {
             p = ngx_tccbs_tc3_copy(p, type);
 
         } else {
@@ -690,9 +444,7 @@ ngx_tccbs_tc3_known(const ngx_str_t *list, ngx_uint_t n, const ngx_str_t *s)
     ngx_uint_t  i;
 
     for (i = 0; i < n; i++) {
-        if (list[i].len == s->len
-            && ngx_memcmp(list[i].data, s->data, s->len) == 0)
-        {
+        if (ngx_tccbs_same(&list[i], s)) {
             return 1;
         }
     }
@@ -706,7 +458,7 @@ ngx_tccbs_tc3_service_valid(const ngx_str_t *service, const ngx_str_t *host)
 {
     size_t  i, len;
 
-    if (ngx_tccbs_tc3_is(service, "cbs")) {
+    if (ngx_tccbs_is(service, "cbs")) {
         return 1;
     }
 

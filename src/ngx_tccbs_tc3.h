@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                method;
     ngx_str_t                uri;             /* canonical: "/" */
-    ngx_str_t                query;           /* raw, without "?"; POST: empty */
+    ngx_str_t                query;           /* raw; empty for POST */
     ngx_tccbs_tc3_header_t  *headers;         /* one entry per name */
     ngx_uint_t               nheaders;
     ngx_str_t                timestamp;       /* the text of X-TC-Timestamp */

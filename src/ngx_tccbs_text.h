@@ -5,8 +5,8 @@
  */
 
 
-#ifndef _NGX_TCCBS_UTF8_H_INCLUDED_
-#define _NGX_TCCBS_UTF8_H_INCLUDED_
+#ifndef _NGX_TCCBS_TEXT_H_INCLUDED_
+#define _NGX_TCCBS_TEXT_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -76,6 +76,26 @@ ngx_tccbs_utf8(const u_char **pp, const u_char *last)
 }
 
 
+/* Whether a string is that text, or another string, byte for byte. */
+
+static ngx_inline ngx_uint_t
+ngx_tccbs_is(const ngx_str_t *s, const char *text)
+{
+    size_t  len;
+
+    len = ngx_strlen(text);
+
+    return s->len == len && ngx_memcmp(s->data, text, len) == 0;
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_tccbs_same(const ngx_str_t *a, const ngx_str_t *b)
+{
+    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
+}
+
+
 /* FNV-1a, for tables whose size bounds what a collision can cost. */
 
 static ngx_inline uint32_t
@@ -94,4 +114,4 @@ ngx_tccbs_hash(const ngx_str_t *s)
 }
 
 
-#endif /* _NGX_TCCBS_UTF8_H_INCLUDED_ */
+#endif /* _NGX_TCCBS_TEXT_H_INCLUDED_ */
