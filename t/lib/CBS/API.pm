@@ -125,7 +125,7 @@ sub describe {
     my $limit = $params->{Limit} // 20;
     my @page = splice(@{[@all]}, $offset, $limit);
 
-    return { TotalCount => scalar @all, SnapshotSet => \@page };
+    return { TotalCount => 0 + @all, SnapshotSet => \@page };
 }
 
 sub copied {

@@ -444,6 +444,13 @@ sub stop_emulator {
 sub done {
     my ($self) = @_;
 
+    $self->finish;
+    done_testing();
+}
+
+sub finish {
+    my ($self) = @_;
+
     $self->stop;
     $self->stop_emulator;
 
@@ -472,8 +479,6 @@ sub done {
     is($noise, '', 'the emulator is well');
 
     @live = grep { $_ != $self } @live;
-
-    done_testing();
 }
 
 sub leaks {
