@@ -32,6 +32,7 @@ static char *ngx_http_tccbs_signed_host(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_tccbs_pass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_uint_t ngx_http_tccbs_loopback(ngx_str_t *host);
+static char *ngx_http_tccbs_file(ngx_conf_t *cf, void *post, void *data);
 
 static ngx_int_t ngx_http_tccbs_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_tccbs_postconfiguration(ngx_conf_t *cf);
@@ -49,6 +50,9 @@ static ngx_conf_bitmask_t  ngx_http_tccbs_ssl_protocols[] = {
 static ngx_conf_num_bounds_t  ngx_http_tccbs_ssl_verify_depth_bounds = {
     ngx_conf_check_num_bounds, 1, 100
 };
+
+
+static ngx_conf_post_t  ngx_http_tccbs_file_post = { ngx_http_tccbs_file };
 
 
 #define NGX_HTTP_TCCBS_CONF  NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF             \
@@ -152,7 +156,7 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_tccbs_loc_conf_t, ssl_trusted_certificate),
-      NULL },
+      &ngx_http_tccbs_file_post },
 
     { ngx_string("tccbs_ssl_verify_depth"),
       NGX_HTTP_TCCBS_CONF|NGX_CONF_TAKE1,
@@ -187,7 +191,7 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_tccbs_loc_conf_t, ssl_crl),
-      NULL },
+      &ngx_http_tccbs_file_post },
 
       ngx_null_command
 };
@@ -552,6 +556,36 @@ ngx_http_tccbs_loopback(ngx_str_t *host)
     }
 
     return 0;
+}
+
+
+/* OpenSSL would complain later, and not say which line is to be mended. */
+
+static char *
+ngx_http_tccbs_file(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t *name = data;
+
+    ngx_str_t        path;
+    ngx_file_info_t  fi;
+
+    if (name->len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    path = *name;
+
+    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_file_info(path.data, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_file_info_n " \"%V\" failed", &path);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -29,6 +29,7 @@ static ngx_int_t ngx_http_tccbs_answer_header(ngx_http_request_t *r,
     const char *name, ngx_str_t *value);
 static ngx_uint_t ngx_http_tccbs_answer_trace(ngx_str_t *trace);
 static ngx_int_t ngx_http_tccbs_header_filter(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_tccbs_answer_status(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_tccbs_answer_ours(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tccbs_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
@@ -224,13 +225,18 @@ ngx_http_tccbs_answer_head(ngx_http_request_t *r, off_t len)
 
     /*
      * Anything behind the type makes the Python SDK take an error for success:
-     * with another "length of the type" no filter adds a charset or compresses.
+     * with another "length of the type" no filter adds a charset.
      */
 
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = 0;
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.charset.len = 0;
+
+#if (NGX_HTTP_GZIP)
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+#endif
 }
 
 
@@ -288,13 +294,13 @@ ngx_http_tccbs_header_filter(ngx_http_request_t *r)
     ngx_http_tccbs_ctx_t          *ctx;
     ngx_http_tccbs_status_code_t  *sc;
 
-    status = r->headers_out.status;
-
-    if (r != r->main || status < NGX_HTTP_SPECIAL_RESPONSE
+    if (r != r->main || r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE
         || !ngx_http_tccbs_answer_ours(r))
     {
         return ngx_http_next_header_filter(r);
     }
+
+    status = ngx_http_tccbs_answer_status(r);
 
     sc = (status < NGX_HTTP_INTERNAL_SERVER_ERROR)
          ? &ngx_http_tccbs_client_error : &ngx_http_tccbs_server_error;
@@ -351,6 +357,56 @@ ngx_http_tccbs_header_filter(ngx_http_request_t *r)
     ngx_http_tccbs_answer_head(r, ctx->body_out->last - ctx->body_out->pos);
 
     return ngx_http_next_header_filter(r);
+}
+
+
+/* nginx says 400 in place of its own codes: what it was is found again. */
+
+static ngx_uint_t
+ngx_http_tccbs_answer_status(ngx_http_request_t *r)
+{
+    long                      rc;
+    X509                     *cert;
+    ngx_connection_t         *c;
+    ngx_http_ssl_srv_conf_t  *sscf;
+
+    if (r->headers_out.status != NGX_HTTP_BAD_REQUEST) {
+        return r->headers_out.status;
+    }
+
+    c = r->connection;
+
+    if (r->http_connection->ssl && c->ssl == NULL) {
+        return NGX_HTTP_TO_HTTPS;
+    }
+
+    /* of the errors in a header only this one wants the rest to be read */
+
+    if (r->lingering_close) {
+        return NGX_HTTP_REQUEST_HEADER_TOO_LARGE;
+    }
+
+    sscf = ngx_http_get_module_srv_conf(r, ngx_http_ssl_module);
+
+    if (c->ssl == NULL || sscf->verify != 1) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    rc = SSL_get_verify_result(c->ssl->connection);
+
+    if (rc != X509_V_OK) {
+        return NGX_HTTPS_CERT_ERROR;
+    }
+
+    cert = SSL_get_peer_certificate(c->ssl->connection);
+
+    if (cert == NULL) {
+        return NGX_HTTPS_NO_CERT;
+    }
+
+    X509_free(cert);
+
+    return NGX_HTTP_BAD_REQUEST;
 }
 
 

@@ -14,7 +14,7 @@
 
 /*
  * Sets ctx->error to a code of the Tencent Cloud API and a formatted sentence
- * (as ngx_sprintf(), at most 1024 bytes), ctx->rule to a short name of the rule.
+ * (as ngx_sprintf(), at most 1024 bytes), ctx->rule to the name of the rule.
  * NGX_DECLINED, so that a stage can return it; NGX_ERROR without memory.
  */
 ngx_int_t ngx_http_tccbs_refuse(ngx_http_tccbs_ctx_t *ctx, const char *code,
