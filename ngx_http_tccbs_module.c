@@ -36,6 +36,7 @@ static char *ngx_http_tccbs_file(ngx_conf_t *cf, void *post, void *data);
 
 static ngx_int_t ngx_http_tccbs_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_tccbs_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_tccbs_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_tccbs_init_process(ngx_cycle_t *cycle);
 static void ngx_http_tccbs_exit_process(ngx_cycle_t *cycle);
 
@@ -218,7 +219,7 @@ ngx_module_t  ngx_http_tccbs_module = {
     ngx_http_tccbs_commands,               /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_tccbs_init_module,            /* init module */
     ngx_http_tccbs_init_process,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -604,6 +605,21 @@ ngx_http_tccbs_postconfiguration(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tccbs_module);
 
     return mcf->pass ? ngx_http_tccbs_answer_init(cf) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_tccbs_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_tccbs_module);
+
+    if (mcf == NULL || !mcf->pass) {
+        return NGX_OK;
+    }
+
+    return ngx_http_tccbs_journal_own(cycle, &mcf->audit.journal);
 }
 
 

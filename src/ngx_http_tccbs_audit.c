@@ -64,6 +64,7 @@ typedef struct {
 
     unsigned                      busy:1;
     unsigned                      failing:1;
+    unsigned                      exiting:1;
 } ngx_http_tccbs_audit_t;
 
 
@@ -155,6 +156,10 @@ ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
     if (audit->conf == NULL) {
         return;
     }
+
+    /* no thread is there any more, and no request is to be woken */
+
+    audit->exiting = 1;
 
     if (audit->busy && ngx_http_tccbs_journal_written()) {
         ngx_http_tccbs_audit_settle(NGX_OK);
@@ -386,7 +391,9 @@ ngx_http_tccbs_audit_reserve(ngx_http_tccbs_audit_batch_t *batch, size_t size,
 static void
 ngx_http_tccbs_audit_kick(void)
 {
-    if (ngx_http_tccbs_audit.busy || !ngx_http_tccbs_audit_turn()) {
+    if (ngx_http_tccbs_audit.busy || ngx_http_tccbs_audit.exiting
+        || !ngx_http_tccbs_audit_turn())
+    {
         return;
     }
 
@@ -488,6 +495,10 @@ ngx_http_tccbs_audit_settle(ngx_int_t rc)
     batch = &audit->batch;
 
     ngx_queue_init(&ready);
+
+    if (audit->exiting) {
+        ngx_queue_init(&audit->waits);
+    }
 
     for (q = ngx_queue_head(&audit->waits);
          q != ngx_queue_sentinel(&audit->waits);

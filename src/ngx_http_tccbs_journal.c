@@ -170,6 +170,28 @@ ngx_http_tccbs_journal_flush(ngx_open_file_t *file, ngx_log_t *log)
 
 
 ngx_int_t
+ngx_http_tccbs_journal_own(ngx_cycle_t *cycle,
+    ngx_http_tccbs_journal_conf_t *conf)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (geteuid() != 0 || ccf->user == (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+        return NGX_OK;
+    }
+
+    if (fchown(conf->file->fd, ccf->user, -1) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "fchown(\"%V\", %d) failed", &conf->path, ccf->user);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_tccbs_journal_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_journal_conf_t *conf, ngx_http_tccbs_journal_pt handler)
 {

@@ -39,6 +39,13 @@ typedef void (*ngx_http_tccbs_journal_pt)(ngx_int_t rc);
 char *ngx_http_tccbs_journal_conf(ngx_conf_t *cf,
     ngx_http_tccbs_journal_conf_t *conf, ngx_str_t *path);
 
+/*
+ * In the master, before there are workers: gives the file to the user of the
+ * workers, as nginx does when it reopens one, so that recovery can read it.
+ */
+ngx_int_t ngx_http_tccbs_journal_own(ngx_cycle_t *cycle,
+    ngx_http_tccbs_journal_conf_t *conf);
+
 ngx_int_t ngx_http_tccbs_journal_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_journal_conf_t *conf, ngx_http_tccbs_journal_pt handler);
 

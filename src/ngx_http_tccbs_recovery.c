@@ -14,6 +14,7 @@
 
 
 #define NGX_HTTP_TCCBS_RECOVERY_PERIOD  1000
+#define NGX_HTTP_TCCBS_RECOVERY_CLAIM   256      /* entries at a time */
 
 /* records of a dead worker lie at the end: this much of it is read */
 
@@ -21,6 +22,7 @@
 
 
 static void ngx_http_tccbs_recovery_handler(ngx_event_t *ev);
+static ngx_uint_t ngx_http_tccbs_recovery_round(void);
 static u_char *ngx_http_tccbs_recovery_tail(u_char **end);
 static void ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight,
     u_char *tail, u_char *end);
@@ -28,6 +30,9 @@ static ngx_uint_t ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
     u_char *id, const char *kind);
 
 
+static ngx_http_tccbs_flight_t      *ngx_http_tccbs_claimed[
+                                                NGX_HTTP_TCCBS_RECOVERY_CLAIM];
+static ngx_uint_t                    ngx_http_tccbs_nclaimed;
 static ngx_event_t                   ngx_http_tccbs_recovery_event;
 static ngx_connection_t              ngx_http_tccbs_recovery_dumb;
 static ngx_http_tccbs_audit_conf_t  *ngx_http_tccbs_recovery_conf;
@@ -61,34 +66,59 @@ ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
 static void
 ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
 {
+    if (ngx_http_tccbs_audit_ready()) {
+        while (ngx_http_tccbs_recovery_round()) { /* void */ }
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_TCCBS_RECOVERY_PERIOD);
+}
+
+
+/*
+ * The entries are taken first and the file is read then: whatever their owners
+ * wrote is in it.  When it cannot be read they are kept for the next time.
+ */
+
+static ngx_uint_t
+ngx_http_tccbs_recovery_round(void)
+{
     u_char                   *tail, *end;
-    ngx_uint_t                n;
+    ngx_uint_t                i, n, more;
     ngx_http_tccbs_flight_t  *flight;
 
     n = 0;
-    tail = NULL;
-    end = NULL;
+    more = 1;
 
-    while (ngx_http_tccbs_audit_ready()) {
+    while (ngx_http_tccbs_nclaimed < NGX_HTTP_TCCBS_RECOVERY_CLAIM) {
 
         flight = ngx_http_tccbs_flight_orphan(
                                    ngx_http_tccbs_recovery_conf->zone, &n);
         if (flight == NULL) {
+            more = 0;
             break;
         }
 
-        if (tail == NULL) {
-            tail = ngx_http_tccbs_recovery_tail(&end);
-        }
-
-        ngx_http_tccbs_recovery_close(flight, tail, end);
+        ngx_http_tccbs_claimed[ngx_http_tccbs_nclaimed++] = flight;
     }
 
-    if (tail) {
-        ngx_free(tail);
+    if (ngx_http_tccbs_nclaimed == 0) {
+        return 0;
     }
 
-    ngx_add_timer(ev, NGX_HTTP_TCCBS_RECOVERY_PERIOD);
+    tail = ngx_http_tccbs_recovery_tail(&end);
+    if (tail == NULL) {
+        return 0;
+    }
+
+    for (i = 0; i < ngx_http_tccbs_nclaimed; i++) {
+        ngx_http_tccbs_recovery_close(ngx_http_tccbs_claimed[i], tail, end);
+    }
+
+    ngx_http_tccbs_nclaimed = 0;
+
+    ngx_free(tail);
+
+    return more;
 }
 
 

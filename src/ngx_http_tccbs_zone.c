@@ -155,6 +155,7 @@ ngx_http_tccbs_flight_orphan(ngx_shm_zone_t *zone, ngx_uint_t *n)
         }
 
         if (ngx_atomic_cmp_set(&flight->owner, pid, ngx_pid)) {
+            flight->closing = 1;
             return flight;
         }
     }

@@ -30,7 +30,7 @@ typedef enum {
 typedef struct {
     ngx_atomic_t       owner;             /* pid, 0 when free */
     ngx_atomic_t       state;
-    ngx_atomic_t       closing;           /* the outcome is on its way */
+    ngx_atomic_t       closing;           /* somebody sees to its outcome */
     u_char             id[40];            /* of the audit records, 36 used */
 } ngx_http_tccbs_flight_t;
 

@@ -1,0 +1,112 @@
+#!/usr/bin/perl
+
+# Reloads and killed workers under a load of 200 calls a second: what arrived,
+# what the log says and what the clients were told agree.  If this broke, a
+# copy could be paid without a record.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw/ time sleep /;
+use TCCBS::Load;
+use TCCBS::Oracle;
+use TCCBS::Test;
+
+my $rounds = $ENV{TCCBS_KILLS} // 15;
+my $reloads = $ENV{TCCBS_RELOADS} // 10;
+
+# worker processes that are killed are what this is about
+
+my $t = TCCBS::Test->new(workers => 2,
+    exempt => [ qr/exited on signal 9/, qr/open socket #\d+ left/ ]);
+
+$t->run;
+
+sub agree {
+    my ($what) = @_;
+
+    # the last outcomes, and the recovery of what was killed
+    $t->wait_for(sub {
+        my (%open, $other);
+        for ($t->audit) {
+            $open{$_->{id}} = 1 if $_->{kind} eq 'intent';
+        }
+        for ($t->audit) {
+            delete $open{$_->{id}} if $_->{kind} =~ /outcome|recovery/;
+        }
+        return !%open;
+    }, 20);
+
+    my @emulated = $t->emulated;
+    my @audit = $t->audit;
+    my @told = TCCBS::Load::told($t);
+
+    my @bad = TCCBS::Oracle::violations(\@emulated, \@audit, \@told);
+
+    is(scalar @bad, 0, "$what: the logs agree")
+        or diag(join("\n", @bad[0 .. ($#bad > 9 ? 9 : $#bad)]));
+
+    my %count;
+    $count{$_->{outcome} // $_->{kind}}++ for @audit;
+
+    diag("$what: " . @emulated . ' arrived, ' . @told . ' told, '
+        . join(', ', map { "$_ $count{$_}" } sort keys %count));
+
+    return @told;
+}
+
+# reloads lose nothing at all
+
+my @pids = TCCBS::Load::start($t, rate => 200,
+    seconds => 1 + $reloads * 0.4);
+
+for (1 .. $reloads) {
+    sleep 0.4;
+    kill 'HUP', $t->{pid};
+}
+
+is(TCCBS::Load::finish(@pids), 0, 'reload: clients are well');
+
+my @told = agree('reload');
+
+# a kept connection may be closed between two calls: the call did not start
+my @failed = grep { $_->{error} } @told;
+my @wrong = grep { !$_->{error} && $_->{outcome} ne 'success' } @told;
+
+is(scalar @wrong, 0, 'reload: each answer is a success');
+cmp_ok(scalar @failed, '<=', $reloads * 8, 'reload: only idle closes');
+cmp_ok(scalar @told, '>', $reloads * 30, 'reload: there was a load');
+
+my %arrived = map { ($_->{headers}{'x-tc-traceid'}[0] // '') => 1 }
+    $t->emulated;
+cmp_ok(scalar(keys %arrived), '>=', @told - @failed, 'reload: all arrived');
+
+# killed workers
+
+@pids = TCCBS::Load::start($t, rate => 200, seconds => 1 + $rounds * 0.25);
+
+for (1 .. $rounds) {
+    sleep 0.25;
+    my @workers = $t->workers;
+    kill 'KILL', $workers[rand @workers] if @workers;
+}
+
+is(TCCBS::Load::finish(@pids), 0, 'kill: clients are well');
+
+@told = agree('kill');
+
+cmp_ok(scalar(grep { $_->{error} } @told), '>', 0, 'kill: it was felt');
+
+# a fast stop leaves no intent open
+
+@pids = TCCBS::Load::start($t, rate => 200, seconds => 1);
+sleep 0.5;
+$t->stop('TERM');
+TCCBS::Load::finish(@pids);
+agree('stop');
+
+$t->done;
