@@ -4,13 +4,21 @@
 # make demo      builds, starts an emulator and the gateway, sends real copies
 # make serve     leaves the gateway running; "make stop" ends it
 # make asan      the test suite with AddressSanitizer and UBSan
+# make lint      layers and style
+# make install   puts the module into nginx's module directory
 #
-# NGX_SRC=dir    builds against an nginx source tree instead of nginx-dev
+# NGX_SRC=dir    builds against an nginx source tree instead of nginx-dev,
+#                and that nginx as well
+# OBJS=dir       builds there, below the repository
+# V=1            shows nginx's own make
 
 OBJS =		objs
 NGX_DEV =	/usr/share/nginx/src
-NGX_SRC =
+NGX_SRC =	$(NGINX_SRC)
+MODULES_DIR =	/usr/lib/nginx/modules
+BIN_DIR =	/usr/bin
 SAN =
+V =
 
 ROOT :=		$(CURDIR)
 MODULE =	$(OBJS)/ngx_http_tccbs_module.so
@@ -23,62 +31,91 @@ endif
 
 CC_OPT =	-g -O2 $(WARN) $(SAN_FLAGS)
 
-ifeq ($(NGX_SRC),)
-NGX_DIR =	$(NGX_DEV)
-else
-NGX_DIR =	$(NGX_SRC)
+NGX_DIR =	$(if $(NGX_SRC),$(abspath $(NGX_SRC)),$(NGX_DEV))
+NGX_KIND =	$(if $(NGX_SRC),source,dev)
+
+ifneq ($(NGX_SRC),)
+export TCCBS_NGINX = $(ROOT)/$(OBJS)/nginx/nginx
 endif
 
-SOURCES =	ngx_http_tccbs_module.c $(sort $(wildcard src/*.c))
-HEADERS =	$(sort $(wildcard src/*.h))
+export TCCBS_OBJS = $(OBJS)
 
-PURE =		crypto out json value call reply tc3 authorization
-UNITS =		$(patsubst t/unit/%.c,$(OBJS)/unit/%.t,$(wildcard t/unit/*.c))
+# what the module consists of; the command line tool is no part of it
+
+SOURCES =	ngx_http_tccbs_module.c \
+		$(sort $(filter-out src/tccbs.c src/ngx_tccbs_shim.c, \
+			$(wildcard src/*.c)))
+HEADERS =	$(sort $(wildcard src/*.h))
+BUILD =		$(SOURCES) $(HEADERS) $(NGX_DIR) $(CC_OPT)
+
+# what a program outside of nginx can use; the shim stands in for nginx
+
+PURE =		$(filter-out src/ngx_tccbs_conf.c, \
+			$(sort $(wildcard src/ngx_tccbs_*.c)))
+PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
+TOOL =		$(firstword $(wildcard src/tccbs.c tools/tccbs.c))
 
 NGX_INC =	-I$(NGX_DIR)/src/core -I$(NGX_DIR)/src/event \
 		-I$(NGX_DIR)/src/os/unix -I$(OBJS)/nginx -Isrc
 UNIT_CC =	$(CC) -std=gnu11 $(CC_OPT) $(NGX_INC) -It/unit
-PURE_OBJS =	$(patsubst %,$(OBJS)/pure/ngx_tccbs_%.o,$(PURE) shim)
+UNIT_LIBS =	-lyajl -lcrypto
 
 
-.PHONY: all module tools deps demo serve stop test unit lint asan clean install
+.PHONY: all module tools deps demo serve stop test unit lint asan clean
+.PHONY: install FORCE
+.DELETE_ON_ERROR:
 
 all: module tools
 
 module: $(MODULE)
 
-tools: $(OBJS)/tccbs
+tools: $(if $(TOOL),$(OBJS)/tccbs)
 
-# nginx's own makefile knows the dependencies; a new file needs a new configure
-
-$(OBJS)/nginx/Makefile: config tools/configure $(OBJS)/files
-	tools/configure "$(NGX_DIR)" "$(if $(NGX_SRC),source,dev)" \
-		"$(ROOT)/$(OBJS)" "$(CC_OPT)" "$(if $(SAN),$(SAN_FLAGS))"
+# A configure is due when the list of files or the options have changed; what
+# to compile again after that is known to the makefile of nginx.  The lock is
+# for two makes at once.
 
 $(OBJS)/files: FORCE
 	@mkdir -p $(OBJS)
-	@echo "$(SOURCES) $(NGX_DIR) $(CC_OPT)" | cmp -s - $@ \
-		|| echo "$(SOURCES) $(NGX_DIR) $(CC_OPT)" > $@
+	@echo '$(BUILD)' | cmp -s - $@ || echo '$(BUILD)' > $@
 
 FORCE:
 
+$(OBJS)/nginx/Makefile: config tools/configure $(OBJS)/files
+	flock $(OBJS)/.lock tools/configure "$(NGX_DIR)" $(NGX_KIND) \
+		"$(ROOT)/$(OBJS)" "$(CC_OPT)" "$(if $(SAN),$(SAN_FLAGS))"
+
 $(MODULE): $(OBJS)/nginx/Makefile $(SOURCES) $(HEADERS)
-	$(MAKE) -s -C $(OBJS)/tree -f "$(ROOT)/$(OBJS)/nginx/Makefile" \
+	flock $(OBJS)/.lock $(MAKE) $(if $(V),,-s) --no-print-directory \
+		-C $(OBJS)/tree -f "$(ROOT)/$(OBJS)/nginx/Makefile" \
 		$(if $(NGX_SRC),binary) modules
-	cp $(OBJS)/nginx/ngx_http_tccbs_module.so $@
+	cp $(OBJS)/nginx/ngx_http_tccbs_module.so $@.new
+	mv $@.new $@
+
+# programs; t/unit/Makefile.inc may have rules of its own for them
+
+ifneq ($(wildcard t/unit/Makefile.inc),)
+
+include t/unit/Makefile.inc
+
+else
+
+UNITS =		$(patsubst t/unit/%.c,$(OBJS)/unit/%.t,$(wildcard t/unit/*.c))
 
 $(OBJS)/pure/%.o: src/%.c $(HEADERS) $(OBJS)/nginx/Makefile
 	@mkdir -p $(@D)
 	$(UNIT_CC) -c -o $@ $<
 
-$(OBJS)/tccbs: tools/tccbs.c $(PURE_OBJS)
-	$(UNIT_CC) -o $@ $^ -lyajl -lcrypto
+$(OBJS)/tccbs: $(TOOL) $(PURE_OBJS)
+	$(UNIT_CC) -o $@ $^ $(UNIT_LIBS)
 
-$(OBJS)/unit/%.t: t/unit/%.c t/unit/tap.h $(PURE_OBJS)
+$(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) -lyajl -lcrypto
+	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 unit: $(UNITS)
+
+endif
 
 deps:
 	tools/deps
@@ -90,25 +127,28 @@ test: deps
 	$(MAKE) all unit
 	tools/runtests $(OBJS)/unit t
 
-asan:
+asan: deps
 	$(MAKE) OBJS=objs-asan SAN=1 module unit
 	TCCBS_OBJS=objs-asan tools/runtests objs-asan/unit t
 
 demo: deps
 	$(MAKE) all
-	tools/demo
+	tools/serve demo
 
-serve: deps
-	@$(MAKE) -s all >&2
-	@tools/serve
+# the last line of "make serve" is for programs
+
+serve:
+	@$(MAKE) --no-print-directory deps all >&2
+	@tools/serve start
 
 stop:
 	tools/serve stop
 
-install: module
+install: all
 	install -D -m 0644 $(MODULE) \
-		$(DESTDIR)/usr/lib/nginx/modules/ngx_http_tccbs_module.so
-	install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)/usr/bin/tccbs
+		$(DESTDIR)$(MODULES_DIR)/ngx_http_tccbs_module.so
+	$(if $(TOOL),install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)$(BIN_DIR)/tccbs)
 
 clean:
+	@[ ! -e $(OBJS)/serve/serve.json ] || tools/serve stop
 	rm -rf $(OBJS) objs-asan
