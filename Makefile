@@ -114,6 +114,7 @@ $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 unit: $(UNITS)
+	@mkdir -p $(OBJS)/unit
 
 endif
 
@@ -133,13 +134,13 @@ asan: deps
 
 demo: deps
 	$(MAKE) all
-	tools/serve demo
+	tools/demo
 
 # the last line of "make serve" is for programs
 
 serve:
 	@$(MAKE) --no-print-directory deps all >&2
-	@tools/serve start
+	@tools/serve
 
 stop:
 	tools/serve stop
