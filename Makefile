@@ -129,7 +129,7 @@ test: deps
 	tools/runtests $(OBJS)/unit t
 
 asan: deps
-	$(MAKE) OBJS=objs-asan SAN=1 module unit
+	$(MAKE) OBJS=objs-asan SAN=1 all unit
 	TCCBS_OBJS=objs-asan tools/runtests objs-asan/unit t
 
 demo: deps

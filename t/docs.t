@@ -1,0 +1,86 @@
+#!/usr/bin/perl
+
+# The reference and the code say the same: each directive with its context and
+# default, each variable, each rule of an account.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Test::More;
+
+my $root = "$FindBin::Bin/..";
+
+sub slurp {
+    open(my $fh, '<', "$root/$_[0]") or die "$_[0]: $!\n";
+    local $/;
+    return <$fh>;
+}
+
+my $module = slurp('ngx_http_tccbs_module.c');
+my $conf = slurp('src/ngx_http_tccbs_conf.c');
+my $docs = slurp('docs/directives.md');
+
+my %context = (NGX_HTTP_MAIN_CONF => 'http', NGX_HTTP_LOC_CONF => 'location',
+    NGX_HTTP_TCCBS_CONF => 'http, server, location');
+
+my %field;
+
+while ($module =~ /\{\ ngx_string\("(tccbs_\w+)"\),\s+
+    (\w+)[^,]*,\s+\w+,\s+\w+,\s+(?:offsetof\(\w+,\s*([\w.]+)\)|0),/gx)
+{
+    my ($name, $flags, $field) = ($1, $2, $3);
+
+    my ($entry) = $docs =~ /^### $name\n(.*?)(?=^##)/ms;
+
+    ok($entry, "$name is documented") or next;
+    like($entry, qr/^Syntax: \*\*$name\*\*/m, "$name: syntax");
+    like($entry, qr/^Context: \Q$context{$flags}\E$/m, "$name: context");
+    like($entry, qr/^Default: /m, "$name: default");
+
+    $field{$field} = [ $name, $entry ] if $field;
+}
+
+# defaults, as they are merged
+
+my %known = (3000 => '3s', 5000 => '5s', 30000 => '30s', 55000 => '55s',
+    16384 => '16k', 262144 => '256k', 4 => '4', '"DEFAULT"' => 'DEFAULT');
+my $compared = 0;
+
+while ($conf =~ /ngx_conf_merge_(?:msec|size|uint|str)_value\(
+    conf->([\w.]+),\s+prev->[\w.]+,\s+([^)]+)\)/gx)
+{
+    my ($field, $value) = ($1, $2);
+    my $entry = $field{$field} or next;
+    next if $value eq '""';
+
+    like($entry->[1], qr/^Default: $entry->[0] \Q$known{$value}\E;/m,
+        "$entry->[0]: default is $value");
+    $compared++;
+}
+
+cmp_ok($compared, '>=', 8, 'defaults were compared');
+
+# nothing is documented that is not there
+
+for my $name ($docs =~ /^### (tccbs_\w+)/mg) {
+    ok($module =~ /ngx_string\("$name"\)/, "$name exists");
+}
+
+for my $name (slurp('src/ngx_http_tccbs_variables.c')
+    =~ /ngx_string\("(tccbs_\w+)"\)/g)
+{
+    like($docs, qr/^`\$$name`\n: /m, "\$$name is documented");
+}
+
+for my $block (qw/ account credential /) {
+    my ($table) = slurp("src/ngx_http_tccbs_$block.c")
+        =~ /_commands\[\] = \{(.*?)\};/s;
+    my ($entry) = $docs =~ /^## Inside tccbs_$block\n(.*?)(?=^## )/ms;
+
+    for my $name ($table =~ /ngx_string\("(\w+)"\)/g) {
+        like($entry, qr/`$name[ ;]/, "$block: $name is documented");
+    }
+}
+
+done_testing();
