@@ -1,403 +1,592 @@
 package CBS::Emulator;
 
-# An emulator of CBS: one process per connection, so that a fault can do with
-# its connection whatever it likes.  What the processes share are files in one
-# directory, each changed under a lock:
-#
-#   emulator.jsonl   one line per request that was seen, before its answer
-#   faults.json      faults that are to come; see fault()
-#   copies.jsonl     the snapshots that copies made
-#   config.json      limit, progress time
-#   release          ends all "hold" faults
+# An emulator of CBS in one process: it judges the signature of each request
+# from the bytes, writes a line about it, and answers, or does what a fault
+# says.  A second port on loopback controls it, see control().
 
 use strict;
 use warnings;
 
-use Fcntl qw/ :flock SEEK_SET SEEK_END /;
+use Fcntl qw/ O_WRONLY O_APPEND O_CREAT /;
+use IO::Poll qw/ POLLIN POLLOUT POLLHUP POLLERR /;
 use IO::Socket::INET;
 use IO::Socket::SSL;
 use JSON::XS;
 use Socket qw/ SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY /;
-use Time::HiRes qw/ time sleep /;
+use Time::HiRes qw/ time /;
 
 use CBS::API;
+use CBS::Faults;
+use CBS::HTTP;
 use CBS::TC3;
+
+my $json = JSON::XS->new->ascii->canonical;
+my @config = (progress => 1.5, limit => 0,
+    sources => [ 'ap-guangzhou', 'ap-shanghai' ]);
+
+# new(dir, secrets, cert and key or plain, port, host, limit, follow: ends with
+# its parent)
 
 sub new {
     my ($class, %o) = @_;
-    return bless { host => 'cbs.intl.tencentcloudapi.com', %o }, $class;
+
+    my $self = bless { host => 'cbs.intl.tencentcloudapi.com', %o,
+        conns => {}, serial => 0, n => 0, recent => {},
+        config => { @config }, faults => CBS::Faults->new }, $class;
+
+    $self->{config}{limit} = $o{limit} if $o{limit};
+    $self->{api} = CBS::API->new($self->{config});
+
+    return $self;
 }
 
 sub run {
     my ($self) = @_;
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => $self->{port} // 0, Listen => 511, ReuseAddr => 1)
+    local $SIG{PIPE} = 'IGNORE';
+    local $SIG{TERM} = sub { $self->{stop} = 1 };
+    local $SIG{INT} = $SIG{TERM};
+
+    if (!$self->{plain}) {
+        $self->{tls} = IO::Socket::SSL::SSL_Context->new(SSL_server => 1,
+            SSL_cert_file => $self->{cert}, SSL_key_file => $self->{key})
+            or die "emulator: $SSL_ERROR\n";
+    }
+
+    sysopen($self->{log}, "$self->{dir}/emulator.jsonl",
+        O_WRONLY | O_APPEND | O_CREAT) or die "emulator.jsonl: $!\n";
+
+    $self->{poll} = IO::Poll->new;
+    $self->{listen} = $self->open_port($self->{port} // 0);
+    $self->{control} = $self->open_port(0);
+
+    $self->ready;
+
+    my $parent = getppid;
+
+    while (!$self->{stop}) {
+        $self->turn;
+        last if $self->{follow} && getppid != $parent;
+    }
+}
+
+sub open_port {
+    my ($self, $port) = @_;
+
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        LocalPort => $port, Listen => 511, ReuseAddr => 1, Blocking => 0)
         or die "emulator cannot listen: $!\n";
 
-    my $ready = encode_json({ pid => $$, port => $listen->sockport });
-    $self->write_file('emulator.json', $ready);
+    $self->{poll}->mask($socket => POLLIN);
 
-    local $SIG{CHLD} = 'IGNORE';
-    local $SIG{TERM} = sub { kill 'KILL', keys %{$self->{children}}; exit 0 };
+    return $socket;
+}
 
-    while (1) {
-        my $socket = $listen->accept or next;
+sub ready {
+    my ($self) = @_;
 
-        my $pid = fork;
-        die "emulator cannot fork: $!\n" if !defined $pid;
+    my $path = "$self->{dir}/emulator.json";
 
-        if ($pid == 0) {
-            $SIG{TERM} = 'DEFAULT';
-            close $listen;
-            eval { $self->serve($socket) };
-            warn $@ if $@;
-            # no destructors: they would say goodbye on a socket in a fault
-            POSIX::_exit(0);
-        }
+    open(my $fh, '>', "$path.new") or die "$path: $!\n";
+    print $fh $json->encode({ pid => $$, port => $self->{listen}->sockport,
+        control => $self->{control}->sockport }), "\n";
+    close $fh;
 
-        $self->{children}{$pid} = 1;
+    rename("$path.new", $path) or die "$path: $!\n";
+}
 
-        for my $old (keys %{$self->{children}}) {
-            delete $self->{children}{$old} if !kill 0, $old;
-        }
+sub turn {
+    my ($self) = @_;
+
+    my ($next) = sort { $a <=> $b }
+        map { $_->{wake} // () } values %{$self->{conns}};
+
+    my $wait = defined $next ? $next - time : 1;
+
+    $self->{poll}->poll($wait > 0 ? $wait : 0);
+
+    $self->welcome($self->{listen}, 'cbs');
+    $self->welcome($self->{control}, 'control');
+
+    for my $conn (values %{$self->{conns}}) {
+        $self->serve($conn);
     }
+}
+
+sub welcome {
+    my ($self, $listen, $kind) = @_;
+
+    return if !$self->{poll}->events($listen);
+
+    while (my $socket = $listen->accept) {
+        $socket->blocking(0);
+        setsockopt($socket, IPPROTO_TCP, TCP_NODELAY, pack('i', 1));
+
+        my $conn = { id => ++$self->{serial}, kind => $kind, in => '',
+            socket => $socket, fd => fileno $socket, steps => [] };
+
+        # IO::Poll knows a handle by its class too, which TLS changes
+        $self->greet($conn) if $kind eq 'cbs';
+
+        $self->{conns}{$conn->{id}} = $conn;
+        $self->want($conn, $conn->{deaf} ? 0 : POLLIN);
+    }
+}
+
+# what befalls a connection before its first request
+
+sub greet {
+    my ($self, $conn) = @_;
+
+    my $fault = $self->{faults}->take('connect', {});
+
+    if (!$fault) {
+        $self->secure($conn);
+        return;
+    }
+
+    my %is = %{$fault->{is}};
+
+    $conn->{fault} = $fault->{kind};
+    $conn->{deaf} = 1;
+    $conn->{steps} = $is{hold_connect} ? [ [ 'hold' ], [ 'cut' ] ]
+        : $is{plain_connect}
+            ? [ [ send => "HTTP/1.1 400 Bad Request\r\n\r\n" ], [ 'cut' ] ]
+        : $is{drop_handshake}
+            ? [ [ sleep => ($fault->{ms} // 20) / 1000 ], [ 'cut' ] ]
+        : $is{rst_connect} ? [ [ 'reset' ] ] : [ [ 'cut' ] ];
+}
+
+sub secure {
+    my ($self, $conn) = @_;
+
+    return if !$self->{tls};
+
+    IO::Socket::SSL->start_SSL($conn->{socket}, SSL_server => 1,
+        SSL_startHandshake => 0, SSL_reuse_ctx => $self->{tls});
+
+    $conn->{handshake} = 1;
 }
 
 sub serve {
-    my ($self, $socket) = @_;
+    my ($self, $conn) = @_;
 
-    setsockopt($socket, IPPROTO_TCP, TCP_NODELAY, pack('i', 1));
+    my $events = $self->{poll}->events($conn->{socket});
 
-    return if $self->fault('connect');
-
-    if (!$self->{plain}) {
-        IO::Socket::SSL->start_SSL($socket, SSL_server => 1,
-            SSL_cert_file => $self->{cert}, SSL_key_file => $self->{key})
-            or return;
+    if ($conn->{handshake} && $events) {
+        $self->handshake($conn) or return;
     }
 
-    $self->{socket} = $socket;
-    $self->{buffer} = '';
-    $self->{conn} = "$$." . int(time * 1000);
+    if (!$conn->{handshake} && !$conn->{deaf}
+        && $events & (POLLIN | POLLHUP | POLLERR))
+    {
+        $self->receive($conn) or return;
+    }
 
-    while (my $req = $self->read_request) {
+    $self->proceed($conn);
+}
 
-        if (!$req->{complete}) {
-            $self->log($req, undef, undef);
-            return;
+sub handshake {
+    my ($self, $conn) = @_;
+
+    if ($conn->{socket}->accept_SSL) {
+        delete $conn->{handshake};
+        $self->want($conn, POLLIN);
+        return 1;
+    }
+
+    if ($SSL_ERROR == SSL_WANT_READ || $SSL_ERROR == SSL_WANT_WRITE) {
+        $self->want($conn, $SSL_ERROR == SSL_WANT_READ ? POLLIN : POLLOUT);
+        return 0;
+    }
+
+    $self->step_cut($conn);
+    return 0;
+}
+
+sub want {
+    my ($self, $conn, $mask) = @_;
+    $self->{poll}->mask($conn->{socket} => $mask);
+}
+
+sub receive {
+    my ($self, $conn) = @_;
+
+    while (1) {
+        my $n = sysread($conn->{socket}, $conn->{in}, 65536,
+            length $conn->{in});
+
+        if (defined $n && $n > 0) {
+            $conn->{t_first} //= int(time * 1e6) if !$conn->{req};
+            next;
         }
 
-        $self->answer($req) or return;
-    }
-}
+        last if !defined $n && ($!{EAGAIN} || $!{EINTR});
 
-sub read_request {
-    my ($self) = @_;
-
-    my $req = { complete => 0, headers => {} };
-
-    while ($self->{buffer} !~ /\r\n\r\n/) {
-        $self->fill or return $self->cut($req);
-        $req->{t_first} //= int(time * 1e6);
+        $conn->{eof} = 1;
+        last;
     }
 
-    $req->{t_first} //= int(time * 1e6);
+    $self->take($conn) if !$conn->{req} && $conn->{in} ne '';
 
-    my ($head, $rest) = split(/\r\n\r\n/, $self->{buffer}, 2);
-    my ($line, @lines) = split(/\r\n/, $head);
+    return 1 if !$conn->{eof};
 
-    @$req{qw/ method target /} = $line =~ m{^(\S+) (\S+) HTTP/1\.1$};
-
-    for (@lines) {
-        my ($name, $value) = /^([^:]+):\s*(.*?)\s*$/;
-        push @{$req->{headers}{lc $name}}, $value;
+    if (!$conn->{req} && $conn->{in} ne '' && $conn->{kind} eq 'cbs') {
+        $self->partial($conn, 'cut by the client');
     }
 
-    my $length = $req->{headers}{'content-length'}[0] // 0;
-
-    $self->{buffer} = $rest;
-
-    while (length($self->{buffer}) < $length) {
-        $self->fill or do {
-            $req->{body} = $self->{buffer};
-            return $self->cut($req);
-        };
+    # a client that left is not to be waited for, but steps show what happens
+    if (!@{$conn->{steps}}) {
+        $self->step_cut($conn);
+        return 0;
     }
 
-    $req->{body} = substr($self->{buffer}, 0, $length, '');
-    $req->{complete} = 1;
-    $req->{t} = int(time * 1e6);
+    $conn->{deaf} = 1;
+    $self->want($conn, 0);
 
-    return $req;
-}
-
-sub fill {
-    my ($self) = @_;
-    my $n = sysread($self->{socket}, my $data, 65536);
-    return 0 if !$n;
-    $self->{buffer} .= $data;
     return 1;
 }
 
-sub cut {
-    my ($self, $req) = @_;
-    return if $self->{buffer} eq '' && !$req->{method};
-    $req->{t_first} //= int(time * 1e6);
-    return $req;
+sub take {
+    my ($self, $conn) = @_;
+
+    if ($conn->{kind} eq 'cbs' && !$conn->{limited}) {
+        my $fault = $self->{faults}->take('reading', {});
+        $conn->{limited} = $fault if $fault;
+    }
+
+    if ($conn->{limited}
+        && length $conn->{in} >= ($conn->{limited}{bytes} // 1))
+    {
+        $conn->{in} = substr($conn->{in}, 0, $conn->{limited}{bytes} // 1);
+        $conn->{fault} = 'drop_in_request';
+        $self->partial($conn, 'cut by a fault');
+        $conn->{deaf} = 1;
+        $conn->{steps} = [ [ $conn->{limited}{rst} ? 'reset' : 'cut' ] ];
+        return;
+    }
+
+    my $req = CBS::HTTP::read(\$conn->{in});
+    return if !$req->{complete};
+
+    $req->{t_first} = delete $conn->{t_first};
+    $req->{t} = int(time * 1e6);
+    $conn->{req} = $req;
+
+    $conn->{steps} = $conn->{kind} eq 'control' ? $self->control($req)
+        : $self->answer($conn, $req);
 }
 
-# true when the connection can be used again
+sub partial {
+    my ($self, $conn, $why) = @_;
+
+    my $req = CBS::HTTP::read(\$conn->{in});
+
+    describe($req);
+    $req->{complete} = 0;
+    $req->{t_first} = delete $conn->{t_first};
+    $req->{t} = int(time * 1e6);
+    $req->{why} = $why;
+    $self->record($conn, $req, { kind => $conn->{fault} }, undef);
+    $conn->{in} = '';
+}
+
+# the members of a request that are spoken of
+
+sub describe {
+    my ($req) = @_;
+
+    my %values;
+
+    # a token is a secret, and this log is searched for secrets
+
+    for (@{$req->{pairs}}) {
+        my $name = lc $_->[0];
+        push @{$values{$name}}, $name eq 'x-tc-token'
+            ? 'sha256:' . CBS::HTTP::hash($_->[1]) : $_->[1];
+    }
+
+    $req->{headers} = \%values;
+    $req->{$_} = ($values{"x-tc-$_"} // [])->[0]
+        for qw/ action region version /;
+    $req->{trace} = ($values{'x-tc-traceid'} // [])->[0];
+}
 
 sub answer {
-    my ($self, $req) = @_;
+    my ($self, $conn, $req) = @_;
 
-    my $header = sub { ($req->{headers}{$_[0]} // [''])->[0] };
+    describe($req);
 
-    $req->{action} = $header->('x-tc-action');
-    $req->{region} = $header->('x-tc-region');
-    $req->{trace} = $header->('x-tc-traceid');
-
-    my $call = { action => $req->{action}, region => $req->{region} };
     my $params = eval { decode_json($req->{body}) };
-    $call->{snapshot} = $params->{SnapshotId} if ref $params eq 'HASH';
+    $req->{snapshot} = $params->{SnapshotId} if ref $params eq 'HASH';
 
-    my $fault = $self->fault('request', $call) // { kind => '' };
+    my $fault = $self->{faults}->take('request', $req)
+        // { kind => undef, is => {} };
 
-    $req->{why} = CBS::TC3::verify($req, $self->secrets, $self->{host}, time);
-
-    my $response;
-
-    if ($req->{why}) {
-        $response = error($req->{why}, 'emulator refused');
-
-    } elsif (my $code = $fault->{kind} eq 'throttle' ? 'RequestLimitExceeded'
-        : $fault->{kind} eq 'error' ? $fault->{code} : undef)
-    {
-        $response = error($code, $fault->{message} // 'as told');
-
-    } else {
-        $response = $self->locked('copies.jsonl', sub {
-            return CBS::API::call($self, $req, $params, @_);
-        });
-    }
+    my $response = $self->judge($req, $fault, $params);
 
     $response->{RequestId} = uuid();
 
-    CBS::API::distort($fault->{kind}, $response);
+    my $answered = { request_id => $response->{RequestId},
+        code => $response->{Error} ? $response->{Error}{Code} : undef };
 
-    my $json = JSON::XS->new->utf8->canonical;
-    my $body = $json->encode({ Response => $response });
+    CBS::HTTP::distort($fault, $response);
 
-    return $self->reply($req, $fault, $body, $response);
+    my $layout = CBS::HTTP::layout($req, $fault, $response);
+
+    if (defined $fault->{body}) {
+        my $said = eval { decode_json($fault->{body})->{Response} } // {};
+        $answered = { request_id => $said->{RequestId},
+            code => eval { $said->{Error}{Code} } };
+    }
+
+    @$answered{qw/ status whole body_sha256 /} = ($layout->{status},
+        $layout->{whole} ? \1 : \0, CBS::HTTP::hash($layout->{body}));
+
+    undef $answered if $fault->{is}{drop_before} || $fault->{is}{rst};
+
+    $self->record($conn, $req, $fault, $answered);
+
+    return $layout->{steps};
 }
 
-sub reply {
-    my ($self, $req, $fault, $body, $response) = @_;
+sub judge {
+    my ($self, $req, $fault, $params) = @_;
 
-    my $kind = $fault->{kind};
-    my $status = $kind eq 'status' ? $fault->{code} : 200;
-    my $type = $kind eq 'charset' ? 'application/json; charset=utf-8'
-        : 'application/json';
+    my ($code, $why) = $req->{bad} ? ('InvalidRequest', $req->{bad})
+        : CBS::TC3::verify($req, $self->secrets, $self->{host}, time);
 
-    $body = $fault->{body} if defined $fault->{body};
-    $body = substr($body, 0, length($body) / 2) if $kind eq 'bad_json';
-    $body = '{"Response":{"RequestId":"' . ('x' x $fault->{bytes}) . '"}}'
-        if $kind eq 'oversized';
-
-    my $length = "Content-Length: " . length($body) . "\r\n";
-    my $data = $body;
-    my $close = 0;
-
-    if ($kind eq 'chunked') {
-        my $size = $fault->{size} // 7;
-        $length = "Transfer-Encoding: chunked\r\n";
-        $data = join('', map { sprintf("%x\r\n%s\r\n", length, $_) }
-            unpack("(a$size)*", $body)) . "0\r\n\r\n";
-
-    } elsif ($kind eq 'close_delimited') {
-        ($length, $close) = ("Connection: close\r\n", 1);
-
-    } elsif ($kind eq 'two_lengths') {
-        $length .= $length;
-
-    } elsif ($kind eq 'te_and_cl') {
-        $length .= "Transfer-Encoding: chunked\r\n";
-
-    } elsif ($kind eq 'extra_bytes') {
-        $data .= 'HTTP/1.1 200 OK';
-
-    } elsif ($kind eq 'drop_in_body') {
-        $data = substr($data, 0, $fault->{bytes} // 10);
-        $close = 1;
-
-    } elsif ($kind eq 'idle_close') {
-        $close = 1;
+    if ($code) {
+        $req->{why} = "$code: $why";
+        return CBS::API::error($code, "The emulator refused: $why.");
     }
 
-    my $head = "HTTP/1.1 $status Emulated\r\nContent-Type: $type\r\n"
-        . "Server: emulator\r\n$length\r\n";
+    $req->{verified} = 1;
 
-    $head = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" x 2 . $head
-        if $kind eq 'informational';
-    $head = '' if $kind eq 'http09';
-    ($head, $data) = ('', "\x16\x03\x01 no http \x00\r\n\r\n")
-        if $kind eq 'garbage';
+    return CBS::API::error($fault->{code} // 'InternalError',
+        $fault->{message} // 'As told.') if $fault->{is}{error};
 
-    if ($kind eq 'drop_in_header') {
-        ($head, $data, $close) = (substr($head, 0, 25), '', 1);
-    }
+    return CBS::API::error('RequestLimitExceeded', 'Too many requests.')
+        if $fault->{is}{throttle} || $self->throttled($req);
 
-    $self->log($req, $kind, $kind =~ /^(drop_before|rst|hold_drop)$/ ? undef
-        : { status => $status + 0, request_id => $response->{RequestId},
-            code => $response->{Error} ? $response->{Error}{Code} : undef });
-
-    if ($kind eq 'rst') {
-        setsockopt($self->{socket}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0));
-        return 0;
-    }
-
-    return 0 if $kind eq 'drop_before';
-
-    sleep($fault->{ms} / 1000) if $kind eq 'delay' || $kind eq 'idle_close';
-
-    if ($kind eq 'hold') {
-        sleep 0.01 while !-e "$self->{dir}/release";
-    }
-
-    if ($kind eq 'split' || $kind eq 'slow_trickle') {
-        my $n = $fault->{bytes} // 1;
-
-        for my $piece (unpack("(a$n)*", $head . $data)) {
-            $self->send($piece) or return 0;
-            sleep(($fault->{ms} // 0) / 1000) if $fault->{ms};
-        }
-
-    } else {
-        $self->send($head . $data) or return 0;
-    }
-
-    return 0 if $kind eq 'http09' || $kind eq 'garbage';
-
-    if ($close) {
-        $self->{socket}->can('close_SSL')
-            && $self->{socket}->close(SSL_fast_shutdown => 1);
-        return 0;
-    }
-
-    return 1;
+    return $self->{api}->call($req, $params, time);
 }
 
-sub send {
-    my ($self, $data) = @_;
-    local $SIG{PIPE} = 'IGNORE';
+# the documented limit: so many in any second, per key and action
 
-    while (length $data) {
-        my $n = syswrite($self->{socket}, $data);
-        return 0 if !$n;
-        substr($data, 0, $n, '');
-    }
+sub throttled {
+    my ($self, $req) = @_;
 
-    return 1;
-}
+    my $limit = $self->{config}{limit} or return 0;
+    my $recent = $self->{recent}{"$req->{key_id} $req->{action}"} //= [];
+    my $now = time;
 
-# the next fault that fits, used up unless it is "forever"
+    shift @$recent while @$recent && $recent->[0] <= $now - 1;
 
-sub fault {
-    my ($self, $phase, $call) = @_;
+    return 1 if @$recent >= $limit;
 
-    return if !-s "$self->{dir}/faults.json";
-
-    return $self->locked('faults.json', sub {
-        my ($fh) = @_;
-
-        my $text = do { local $/; <$fh> } // '';
-        my $faults = $text eq '' ? [] : decode_json($text);
-        my $found;
-
-        FAULT: for my $i (0 .. $#$faults) {
-            my $fault = $faults->[$i];
-
-            next if ($fault->{kind} eq 'drop_connect') ne ($phase eq 'connect');
-
-            for my $name (keys %{$fault->{match} // {}}) {
-                next FAULT
-                    if ($call->{$name} // '') ne $fault->{match}{$name};
-            }
-
-            $found = $fault;
-            splice(@$faults, $i, 1)
-                if !$fault->{forever} && --($fault->{count} //= 1) < 1;
-            last;
-        }
-
-        if ($found) {
-            truncate($fh, 0);
-            seek($fh, 0, SEEK_SET);
-            print $fh encode_json($faults) if @$faults;
-        }
-
-        return $found;
-    });
-}
-
-sub log {
-    my ($self, $req, $kind, $answered) = @_;
-
-    my $line = {
-        conn => $self->{conn}, t_first => $req->{t_first}, t => $req->{t},
-        complete => $req->{complete} ? \1 : \0,
-        verified => $req->{complete} && !$req->{why} ? \1 : \0,
-        why => $req->{why}, fault => $kind, answered => $answered,
-        map { $_ => $req->{$_} }
-            qw/ method target headers body action region trace /
-    };
-
-    $self->locked('emulator.jsonl', sub {
-        my ($fh) = @_;
-        seek($fh, 0, SEEK_END);
-        print $fh JSON::XS->new->canonical->ascii->encode($line), "\n";
-    });
+    push @$recent, $now;
+    return 0;
 }
 
 sub secrets {
     my ($self) = @_;
-    open(my $fh, '<', $self->{secrets}) or die "no secrets: $!\n";
-    local $/;
-    return decode_json(<$fh>);
+
+    my $state = join(' ', (Time::HiRes::stat($self->{secrets}))[1, 7, 9]);
+
+    if ($state ne ($self->{secrets_state} // '')) {
+        open(my $fh, '<', $self->{secrets}) or die "$self->{secrets}: $!\n";
+        local $/;
+        $self->{known} = decode_json(<$fh>);
+        $self->{secrets_state} = $state;
+    }
+
+    return $self->{known};
 }
 
-sub config {
+sub record {
+    my ($self, $conn, $req, $fault, $answered) = @_;
+
+    my $line = $json->encode({
+        n => ++$self->{n}, conn => $conn->{id}, t_first => $req->{t_first},
+        t => $req->{t}, complete => $req->{complete} ? \1 : \0,
+        verified => $req->{verified} ? \1 : \0, fault => $fault->{kind},
+        answered => $answered,
+        raw_headers => [ map { lc $_->[0] eq 'x-tc-token'
+            ? "$_->[0]: (hidden)" : "$_->[0]: $_->[1]" } @{$req->{pairs}} ],
+        map { $_ => $req->{$_} } qw/ method target headers body why key_id
+            action region trace /,
+    }) . "\n";
+
+    syswrite($self->{log}, $line) == length $line
+        or die "emulator.jsonl: $!\n";
+}
+
+# takes the steps of an answer as far as they go without waiting
+
+sub proceed {
+    my ($self, $conn) = @_;
+
+    my $steps = $conn->{steps};
+
+    while (my $step = $steps->[0]) {
+        my ($do, $what) = @$step;
+
+        if ($do eq 'send') {
+            return if !$self->push_out($conn, $step);
+
+        } elsif ($do eq 'sleep') {
+            $conn->{wake} //= time + $what;
+            return if time < $conn->{wake};
+            delete $conn->{wake};
+
+        } elsif ($do eq 'hold') {
+            return if !$conn->{released};
+            delete $conn->{released};
+
+        } elsif ($do eq 'next') {
+            delete $conn->{req};
+            $steps = $conn->{steps} = [];
+            $conn->{t_first} = int(time * 1e6) if $conn->{in} ne '';
+            $self->take($conn) if $conn->{in} ne '';
+            $steps = $conn->{steps};
+
+            if (!@$steps && $conn->{eof}) {
+                $self->step_cut($conn);
+                return;
+            }
+
+            next;
+
+        } else {
+            my $end = "step_$do";
+            $self->$end($conn);
+            return;
+        }
+
+        shift @$steps;
+    }
+}
+
+sub push_out {
+    my ($self, $conn, $step) = @_;
+
+    while (length $step->[1]) {
+        my $n = syswrite($conn->{socket}, $step->[1]);
+
+        if (!defined $n) {
+            if ($!{EAGAIN} || $!{EINTR}) {
+                $self->want($conn, POLLOUT | ($conn->{deaf} ? 0 : POLLIN));
+            } else {
+                $self->step_cut($conn);
+            }
+
+            return 0;
+        }
+
+        substr($step->[1], 0, $n, '');
+    }
+
+    $self->want($conn, $conn->{deaf} ? 0 : POLLIN);
+    return 1;
+}
+
+# three ways to end a connection: with TLS's goodbye, without it, with a reset
+
+sub step_close {
+    my ($self, $conn) = @_;
+    $self->forget($conn);
+    $conn->{socket}->close;
+}
+
+sub step_cut {
+    my ($self, $conn) = @_;
+    $self->forget($conn);
+    $conn->{socket}->close($conn->{socket}->isa('IO::Socket::SSL')
+        ? (SSL_no_shutdown => 1) : ());
+}
+
+sub step_reset {
+    my ($self, $conn) = @_;
+    setsockopt($conn->{socket}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0));
+    $self->step_cut($conn);
+}
+
+sub forget {
+    my ($self, $conn) = @_;
+    delete $self->{conns}{$conn->{id}};
+    $self->{poll}->remove($conn->{socket});
+    delete $conn->{wake};
+    $conn->{steps} = [];
+}
+
+# POST /faults adds, PUT replaces, DELETE clears; POST /config; POST /release
+# ends every "hold"; POST /reset; GET /state; GET /log
+
+sub control {
+    my ($self, $req) = @_;
+
+    my $name = ($req->{method} // '') . ' ' . ($req->{target} // '');
+    my ($status, $type, $body) = (200, 'application/json', '');
+
+    my $result = eval {
+        my $given = $req->{body} eq '' ? undef : decode_json($req->{body});
+
+        if ($name =~ m{^(POST|PUT|DELETE) /faults$}) {
+            $self->{faults}->clear if $1 ne 'POST';
+            $self->{faults}->add(ref $given eq 'ARRAY' ? @$given : $given)
+                if $given;
+
+        } elsif ($name eq 'POST /config') {
+            $self->{config}{$_} = $given->{$_} for keys %$given;
+
+        } elsif ($name eq 'POST /release') {
+            $_->{released} = 1 for $self->held;
+
+        } elsif ($name eq 'POST /reset') {
+            $self->{faults}->clear;
+            $self->{api}->reset;
+            %{$self->{config}} = @config;
+            $self->{recent} = {};
+            $_->{released} = 1 for $self->held;
+
+        } elsif ($name eq 'GET /log') {
+            open(my $fh, '<', "$self->{dir}/emulator.jsonl") or die "log: $!\n";
+            local $/;
+            ($type, $body) = ('application/jsonl', <$fh> // '');
+
+        } elsif ($name ne 'GET /state') {
+            $status = 404;
+        }
+
+        1;
+    };
+
+    if (!$result) {
+        ($status, $body) = (400, $json->encode({ error => "$@" }));
+    }
+
+    $body = $json->encode($self->state) . "\n" if $body eq '';
+
+    return [ [ send => "HTTP/1.1 $status Control\r\nContent-Type: $type\r\n"
+        . "Content-Length: " . length($body) . "\r\nConnection: close\r\n\r\n"
+        . $body ], [ 'close' ] ];
+}
+
+sub held {
     my ($self) = @_;
-    open(my $fh, '<', "$self->{dir}/config.json") or return {};
-    local $/;
-    return decode_json(<$fh>);
+    return grep { @{$_->{steps}} && $_->{steps}[0][0] eq 'hold' }
+        values %{$self->{conns}};
 }
 
-sub locked {
-    my ($self, $name, $code) = @_;
+sub state {
+    my ($self) = @_;
 
-    open(my $fh, '+>>', "$self->{dir}/$name") or die "$name: $!\n";
-    flock($fh, LOCK_EX);
-    seek($fh, 0, SEEK_SET);
-
-    my $result = $code->($fh);
-
-    close $fh;
-    return $result;
-}
-
-sub write_file {
-    my ($self, $name, $text) = @_;
-    open(my $fh, '>', "$self->{dir}/$name.new") or die "$name: $!\n";
-    print $fh $text;
-    close $fh;
-    rename("$self->{dir}/$name.new", "$self->{dir}/$name");
-}
-
-sub error {
-    my ($code, $message) = @_;
-    return { Error => { Code => $code, Message => $message } };
+    return { requests => $self->{n}, config => $self->{config},
+        faults => $self->{faults}->list, held => scalar(my @h = $self->held),
+        connections => scalar(grep { $_->{kind} eq 'cbs' }
+            values %{$self->{conns}}),
+        accepted => $self->{serial}, copies => $self->{api}{copies} };
 }
 
 sub uuid {

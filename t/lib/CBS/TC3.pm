@@ -25,18 +25,25 @@ sub canonical {
         sha256_hex($body));
 }
 
+# the keys derived for a date and service: date, service and signing key
+
+sub derive {
+    my ($secret, $date, $service) = @_;
+
+    my $k1 = hmac_sha256($date, "TC3$secret");
+    my $k2 = hmac_sha256($service, $k1);
+    my $k3 = hmac_sha256('tc3_request', $k2);
+
+    return ($k1, $k2, $k3);
+}
+
 sub signature {
     my ($secret, $stamp, $date, $service, $canonical) = @_;
 
-    my $scope = "$date/$service/tc3_request";
-    my $text = join("\n", 'TC3-HMAC-SHA256', $stamp, $scope,
-        sha256_hex($canonical));
+    my $text = join("\n", 'TC3-HMAC-SHA256', $stamp,
+        "$date/$service/tc3_request", sha256_hex($canonical));
 
-    my $key = hmac_sha256($date, "TC3$secret");
-    $key = hmac_sha256($service, $key);
-    $key = hmac_sha256('tc3_request', $key);
-
-    return hmac_sha256_hex($text, $key);
+    return hmac_sha256_hex($text, (derive($secret, $date, $service))[2]);
 }
 
 # authorization(id => , secret => , stamp => , headers => [[name, value]],
@@ -57,68 +64,72 @@ sub authorization {
         signature($o{secret}, $o{stamp}, $date, $service, $canonical));
 }
 
-# verify(request, secrets, host, now): an error code of the API, or nothing;
-# request: method, target, headers {name => [values]}, body as raw bytes
+# verify(request, secrets, host, now): nothing when the request is good, else
+# the API's error code and a reason.  The request has method, target, body and
+# pairs [[name as sent, value]]; its key_id is set as soon as it is known.
 
 sub verify {
     my ($req, $secrets, $host, $now) = @_;
 
-    my $one = sub {
-        my $values = $req->{headers}{$_[0]} // [];
-        return @$values == 1 ? $values->[0] : undef;
-    };
+    my %value;
 
-    for my $name (keys %{$req->{headers}}) {
+    for (@{$req->{pairs}}) {
+        my ($name, $value) = (lc $_->[0], $_->[1]);
         next if $name !~ /^(authorization|host|content-type|x-tc-.*)$/;
-        return 'InvalidParameter' if @{$req->{headers}{$name}} != 1;
+        return ('InvalidParameter', "header $name is repeated")
+            if exists $value{$name};
+        $value{$name} = $value;
     }
 
-    my $authorization = $one->('authorization') // '';
-
-    my ($id, $date, $service, $names, $signature) = $authorization =~
+    my ($id, $date, $service, $names, $signature) =
+        ($value{authorization} // '') =~
         m{^TC3-HMAC-SHA256\ +Credential=([^/,]+)/(\d{4}-\d\d-\d\d)/([^/,]+)
           /tc3_request,\ *SignedHeaders=([a-z0-9;-]+),
           \ *Signature=([0-9a-f]{64})$}x
-        or return 'AuthFailure.InvalidAuthorization';
+        or return ('AuthFailure.InvalidAuthorization', 'no authorization');
+
+    $req->{key_id} = $id;
 
     my ($secret) = grep { $_->{secret_id} eq $id } @$secrets;
-    return 'AuthFailure.SecretIdNotFound' if !$secret;
+    return ('AuthFailure.SecretIdNotFound', 'unknown key') if !$secret;
 
-    my $stamp = $one->('x-tc-timestamp') // '';
-    return 'AuthFailure.SignatureExpire'
-        if $stamp !~ /^[1-9]\d{9}$/ || abs($now - $stamp) > 300;
+    my $stamp = $value{'x-tc-timestamp'} // '';
 
-    return 'AuthFailure.SignatureFailure'
-        if $date ne date($stamp) || $service ne 'cbs';
+    return ('AuthFailure.SignatureExpire', "timestamp $stamp, now $now")
+        if $stamp !~ /^[1-9]\d{9}$/ || abs(int($now) - $stamp) > 300;
 
-    return 'AuthFailure.SignatureFailure' if ($one->('host') // '') ne $host;
+    my $fail = sub { return ('AuthFailure.SignatureFailure', shift) };
+
+    return $fail->("date $date") if $date ne date($stamp);
+    return $fail->("service $service") if $service ne 'cbs';
+    return $fail->('host ' . ($value{host} // 'missing'))
+        if ($value{host} // '') ne $host;
 
     my @names = split(/;/, $names);
     my %covered = map { $_ => 1 } @names;
 
-    return 'AuthFailure.SignatureFailure'
-        if join(';', sort keys %covered) ne $names
+    return $fail->("signed headers $names")
+        if join(';', sort { $a cmp $b } keys %covered) ne $names
            || !$covered{host} || !$covered{'content-type'};
 
+    my %sent = map { lc $_->[0] => $_->[1] } @{$req->{pairs}};
     my @headers;
 
     for my $name (@names) {
-        my $value = $one->($name);
-        return 'AuthFailure.SignatureFailure' if !defined $value;
-        $value = lc $value if $name ne 'host' && $name ne 'content-type';
-        push @headers, [ $name, $value ];
+        return $fail->("$name is signed, not sent") if !defined $sent{$name};
+        push @headers, [ $name, lc $sent{$name} ];
     }
 
     my ($uri, $query) = split(/\?/, $req->{target}, 2);
 
     my $want = signature($secret->{secret_key}, $stamp, $date, $service,
         canonical($req->{method}, $uri, $query // '', \@headers,
-            $req->{body}));
+            $req->{method} eq 'GET' ? '' : $req->{body}));
 
-    return 'AuthFailure.SignatureFailure' if $want ne $signature;
+    return $fail->('signature') if $want ne $signature;
 
-    return 'AuthFailure.TokenFailure'
-        if ($one->('x-tc-token') // '') ne ($secret->{token} // '');
+    return ('AuthFailure.TokenFailure', 'token')
+        if ($value{'x-tc-token'} // '') ne ($secret->{token} // '');
 
     return;
 }

@@ -2,22 +2,28 @@ package TCCBS::Test;
 
 # A gateway, an emulated CBS and clients, in a directory of their own.  At the
 # end of each test file: no alert in the error log, no report of a sanitizer,
-# no secret anywhere, and each answer in the one form.
+# no secret anywhere, each answer in the one form, and no contradiction between
+# the audit log, CBS and the clients.
+#
+# TCCBS_NGINX, TCCBS_MODULE, TCCBS_OBJS choose what is tested, TCCBS_LD_PRELOAD
+# goes to nginx only, TCCBS_LEAVE keeps the directory.
 
 use strict;
 use warnings;
 
 use Cwd qw/ abs_path /;
-use File::Find;
+use File::Copy ();
 use File::Temp qw/ tempdir /;
 use IO::Socket::INET;
 use JSON::XS;
-use MIME::Base64;
-use POSIX qw/ WNOHANG strftime /;
+use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
 
+use TCCBS::Checks;
 use TCCBS::Client;
+use TCCBS::Conf;
+use TCCBS::Oracle;
 use TCCBS::PKI;
 
 use parent 'Exporter';
@@ -28,26 +34,33 @@ my $objs = $ENV{TCCBS_OBJS} // 'objs';
 
 our @live;
 
+for my $signal (qw/ INT TERM HUP /) {
+    $SIG{$signal} = sub { exit 130 };
+}
+
+# new(workers, log: the level, exempt: [regexes of alerts], oracle => 0,
+#     any_answer => 1, module, nginx)
+
 sub new {
     my ($class, %o) = @_;
 
-    my $self = bless { workers => 1, log => 'info', exempt => [], %o },
-        $class;
+    my $self = bless { workers => 1, log => 'info', exempt => [],
+        oracle => 1, owner => $$, %o }, $class;
 
     $self->{dir} = tempdir('tccbs-XXXXXXXX', TMPDIR => 1,
         CLEANUP => !$ENV{TCCBS_LEAVE});
     chmod 0755, $self->{dir};
 
-    $self->{pki} = TCCBS::PKI->new("$self->{dir}/pki");
-    $self->{nginx} = $ENV{TCCBS_NGINX} // (grep { -x } '/usr/sbin/nginx',
+    $self->{nginx} //= $ENV{TCCBS_NGINX} // (grep { -x } '/usr/sbin/nginx',
         map { "$_/nginx" } split(/:/, $ENV{PATH}))[0]
         // die "no nginx, run \"make deps\"\n";
-    $self->{module} = $ENV{TCCBS_MODULE}
-        // "$root/$objs/ngx_http_tccbs_module.so";
+    $self->{module} = abs_path($self->{module} // $ENV{TCCBS_MODULE}
+        // "$root/$objs/ngx_http_tccbs_module.so");
 
-    mkdir "$self->{dir}/$_" for qw/ keys emulator logs body conf /;
+    mkdir "$self->{dir}/$_" for qw/ keys emulator logs body conf pki /;
     chmod 0777, "$self->{dir}/$_" for qw/ logs body /;
 
+    $self->{pki} = $self->pki;
     $self->{secrets} = {};
     $self->credential('prod');
     $self->key('team-dr');
@@ -59,17 +72,33 @@ sub new {
 
 sub root { return $root }
 
+# certificates are made once and copied, so that a test can add its own
+
+sub pki {
+    my ($self) = @_;
+
+    my $dir = "$self->{dir}/pki";
+    my $cache = eval { TCCBS::PKI->cached("$root/$objs/test-pki")->{dir} };
+
+    return TCCBS::PKI->new($dir)
+        if !$cache || grep { !-r } glob("$cache/*");
+
+    File::Copy::copy($_, $dir) or die "$_: $!\n" for glob("$cache/*");
+
+    return bless { dir => $dir }, 'TCCBS::PKI';
+}
+
 sub random {
     my ($n) = @_;
-    open(my $fh, '<', '/dev/urandom') or die "urandom: $!\n";
+    open(my $fh, '<:raw', '/dev/urandom') or die "urandom: $!\n";
     my $text = '';
 
     while (length $text < $n) {
-        sysread($fh, my $byte, 1);
-        $text .= $byte if $byte =~ /[A-Za-z0-9]/;
+        sysread($fh, my $bytes, 2 * $n);
+        $text .= $bytes =~ tr/A-Za-z0-9//cdr;
     }
 
-    return $text;
+    return substr($text, 0, $n);
 }
 
 sub file {
@@ -77,11 +106,12 @@ sub file {
 
     my $path = $name =~ m{^/} ? $name : "$self->{dir}/$name";
 
-    unlink $path;
-    open(my $fh, '>', $path) or die "$path: $!\n";
-    chmod $mode // 0644, $path;
+    # a reader sees the old or the new text, never half of it
+    open(my $fh, '>', "$path.new") or die "$path: $!\n";
+    chmod $mode // 0644, "$path.new";
     print $fh $text;
     close $fh;
+    rename("$path.new", $path) or die "$path: $!\n";
 
     return $path;
 }
@@ -94,7 +124,7 @@ sub slurp {
     return <$fh> // '';
 }
 
-# a central credential that the emulator knows
+# a central credential that the emulator knows; token => 1 for a temporary one
 
 sub credential {
     my ($self, $name, %o) = @_;
@@ -113,7 +143,7 @@ sub credential {
     return $c;
 }
 
-# a gateway key
+# a gateway key: {id, secret, path}
 
 sub key {
     my ($self, $name) = @_;
@@ -129,117 +159,56 @@ sub key {
 
 sub account {
     my ($self, $name, %rules) = @_;
-
-    my $key = $self->{keys}{$name} // $self->key($name);
-
-    %rules = (credential => 'prod',
-        actions => 'CopySnapshotCrossRegions DescribeSnapshots',
-        from => 'ap-guangzhou ap-shanghai', to => 'ap-beijing ap-singapore',
-        key => "$key->{id} file:$key->{path}", %rules);
-
-    return "tccbs_account $name {\n" . join('', map { "    $_ $rules{$_};\n" }
-        grep { defined $rules{$_} } sort keys %rules) . "}\n";
+    return TCCBS::Conf::account($name, $self->{keys}{$name}
+        // $self->key($name), %rules);
 }
 
-sub free_port {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => 0, Listen => 1, ReuseAddr => 1) or die "no port: $!\n";
-    return $socket->sockport;
-}
+sub free_port { return TCCBS::Conf::free_port() }
+sub user { return TCCBS::Conf::user() }
 
-# the configuration; parts: main, http, accounts, server, location, servers,
-# pass, listen, upstream
+# the configuration with its holes filled, see TCCBS::Conf
 
 sub conf {
     my ($self, %p) = @_;
-
-    my $dir = $self->{dir};
-    my $pki = $self->{pki};
-
     $self->{port} //= free_port();
-
-    %p = (main => '', http => '', server => '', location => '',
-        servers => '', listen => 'ssl',
-        accounts => $self->account('team-dr'),
-        zone => 'tccbs_zone tccbs:4m;',
-        audit => "tccbs_audit $dir/audit.jsonl;",
-        pass => 'https://cbs.intl.tencentcloudapi.com',
-        upstream => $self->{emulator_port}
-            ? "server 127.0.0.1:$self->{emulator_port};"
-            : 'server 127.0.0.1:1;',
-        keepalive => 'keepalive 4;', %p);
-
-    my $user = $> == 0 ? 'user ' . $self->user . ';' : '';
-    my $name = ($p{zone} =~ /(\w+):/)[0];
-
-    return <<END;
-load_module $self->{module};
-$user
-worker_processes $self->{workers};
-worker_shutdown_timeout 70s;
-daemon off;
-pid $dir/nginx.pid;
-error_log $dir/logs/error.log $self->{log};
-$p{main}
-events { worker_connections 1024; }
-http {
-    access_log $dir/logs/access.log;
-    client_body_temp_path $dir/body;
-    proxy_temp_path $dir/body/proxy;
-    fastcgi_temp_path $dir/body/fastcgi;
-    uwsgi_temp_path $dir/body/uwsgi;
-    scgi_temp_path $dir/body/scgi;
-    $p{zone}
-    tccbs_credential prod { file $dir/keys/prod.json; }
-    $p{audit}
-    $p{accounts}
-    upstream cbs.intl.tencentcloudapi.com {
-        $p{upstream}
-        $p{keepalive}
-    }
-    tccbs_ssl_trusted_certificate $pki->{dir}/ca.crt;
-    $p{http}
-    server {
-        listen 127.0.0.1:$self->{port} $p{listen};
-        server_name cbs.gw.test;
-        ssl_certificate $pki->{dir}/gateway.crt;
-        ssl_certificate_key $pki->{dir}/gateway.key;
-        $p{server}
-        location / {
-            tccbs_pass $p{pass};
-            $p{location}
-        }
-    }
-    $p{servers}
-}
-END
+    return TCCBS::Conf::text($self, %p);
 }
 
-sub user {
-    return (getpwnam 'www-data') ? 'www-data' : 'nobody';
+sub write_conf {
+    my ($self, %p) = @_;
+    $self->{conf} = \%p;
+    $self->{audit_file} = $1 if ($p{audit} // '') =~ /tccbs_audit (\S+?)[ ;]/;
+    return $self->file('nginx.conf', $self->conf(%p));
 }
+
+# emulator(cert, key, plain, port, limit, args): starts it
 
 sub emulator {
-    my ($self, @args) = @_;
+    my ($self, %o) = @_;
 
     my $dir = "$self->{dir}/emulator";
 
     unlink "$dir/emulator.json";
 
-    my %o = (cert => $self->{pki}->path('upstream.crt'),
-        key => $self->{pki}->path('upstream.key'), @args);
+    $o{cert} //= $self->{pki}->path('upstream.crt');
+    $o{key} //= $self->{pki}->path('upstream.key');
 
     $self->{emulator_pid} = $self->spawn("$dir/stderr", $^X,
-        "$root/t/bin/cbs-emulator", '--dir', $dir,
+        "$root/t/bin/cbs-emulator", '--dir', $dir, '--follow',
         '--secrets', "$self->{dir}/keys/emulator.json",
         $o{plain} ? '--plain' : ('--cert', $o{cert}, '--key', $o{key}),
-        $o{port} ? ('--port', $o{port}) : ());
+        (map { $o{$_} ? ("--$_", $o{$_}) : () } qw/ port limit host /),
+        @{$o{args} // []});
 
-    $self->wait_for(sub { -s "$dir/emulator.json" }, 20)
+    $self->wait_for(sub { -s "$dir/emulator.json"
+        || waitpid($self->{emulator_pid}, WNOHANG) }, 20)
+        && -s "$dir/emulator.json"
         or die "no emulator: " . $self->slurp('emulator/stderr');
 
-    $self->{emulator_port} =
-        decode_json($self->slurp('emulator/emulator.json'))->{port};
+    my $ready = decode_json($self->slurp('emulator/emulator.json'));
+
+    $self->{emulator_port} = $ready->{port};
+    $self->{control_port} = $ready->{control};
 
     return $self;
 }
@@ -259,19 +228,89 @@ sub spawn {
     return $pid;
 }
 
-# starts the emulator, unless it runs, and nginx
+# control('POST', '/config', {...}): what the emulator says, decoded
+
+sub control {
+    my ($self, $method, $path, $data) = @_;
+
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $self->{control_port}, Timeout => 10)
+        or die "no emulator to control: $!\n";
+    my $body = defined $data ? encode_json($data) : '';
+
+    print $socket "$method $path HTTP/1.1\r\nContent-Length: "
+        . length($body) . "\r\n\r\n$body";
+
+    my $said = do { local $/; <$socket> } // '';
+    my ($head, $text) = split(/\r\n\r\n/, $said, 2);
+
+    die "emulator: $method $path: $said\n"
+        if ($head // '') !~ m{^HTTP/1.1 200 };
+
+    return $head =~ m{application/json\r?$}m ? decode_json($text) : $text;
+}
+
+# the faults to come, in place of those that were; see CBS::Faults
+
+sub faults {
+    my ($self, @faults) = @_;
+    return $self->control('PUT', '/faults', \@faults);
+}
+
+sub add_faults {
+    my ($self, @faults) = @_;
+    return $self->control('POST', '/faults', \@faults);
+}
+
+sub emulator_config {
+    my ($self, %o) = @_;
+    return $self->control('POST', '/config', \%o);
+}
+
+sub emulator_state { return shift->control('GET', '/state') }
+sub release { return shift->control('POST', '/release') }
+
+# starts the emulator, unless it runs, and nginx; the holes as in conf()
 
 sub run {
     my ($self, %conf) = @_;
 
     $self->emulator if !$self->{emulator_pid};
-    $self->file('nginx.conf', $self->conf(%conf));
+    $self->write_conf(%conf);
     $self->start;
 
     return $self;
 }
 
 sub start {
+    my ($self) = @_;
+
+    for my $try (1 .. 3) {
+        $self->exec_nginx;
+
+        my $up = $self->wait_for(sub {
+            waitpid($self->{pid}, WNOHANG) > 0 ? -1
+                : IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                    PeerPort => $self->{port}) ? 1 : 0
+        }, 30) // 0;
+
+        return if $up == 1;
+
+        my $said = $self->slurp('logs/error.log');
+
+        if ($try == 3 || $said !~ /Address already in use/) {
+            delete $self->{pid} if $up == -1;
+            die "nginx does not start: " . $self->slurp('logs/stderr') . $said;
+        }
+
+        # somebody was faster
+        unlink "$self->{dir}/logs/error.log";
+        delete $self->{port};
+        $self->write_conf(%{$self->{conf}});
+    }
+}
+
+sub exec_nginx {
     my ($self) = @_;
 
     local $ENV{LD_PRELOAD} = $ENV{TCCBS_LD_PRELOAD}
@@ -281,20 +320,12 @@ sub start {
         $self->{nginx}, '-p', $self->{dir},
         '-e', "$self->{dir}/logs/error.log",
         '-c', "$self->{dir}/nginx.conf");
-
-    $self->wait_for(sub {
-        IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-            PeerPort => $self->{port}) || waitpid($self->{pid}, WNOHANG) > 0
-    }, 20) && kill(0, $self->{pid})
-        or die "nginx does not start: " . $self->slurp('logs/stderr')
-            . $self->slurp('logs/error.log');
 }
 
 # nginx -t: exit code and what it said
 
 sub check {
     my ($self, %conf) = @_;
-
     return $self->check_text($self->conf(%conf));
 }
 
@@ -311,6 +342,10 @@ sub check_text {
     return ($? >> 8, $said);
 }
 
+sub test_conf { goto &check_text }
+
+# a connection of its own, see TCCBS::Client; account => NAME chooses the key
+
 sub client {
     my ($self, %o) = @_;
 
@@ -321,11 +356,30 @@ sub client {
         secret => $key->{secret}, seen => sub { $self->seen(@_) }, %o);
 }
 
+# call(action, parameters, differences): on a connection of its own
+
 sub call {
     my ($self, $action, $params, %o) = @_;
+
+    $o{key} = $self->{keys}{$o{key}} // die "no key $o{key}\n"
+        if defined $o{key} && !ref $o{key};
+
     my $client = $self->client(%{$o{client} // {}});
-    my $answer = $client->call($action, $params, %o, close => 1);
+    my $answer = $client->call($action, $params, close => 1, %o);
     $client->close;
+
+    return $answer;
+}
+
+# bytes as they are, and the answer to them
+
+sub raw {
+    my ($self, $bytes, %o) = @_;
+
+    my $client = $self->client(%{$o{client} // {}});
+    my $answer = $client->exchange($bytes, %o);
+    $client->close;
+
     return $answer;
 }
 
@@ -340,42 +394,75 @@ sub copy {
         DestinationRegions => [ 'ap-beijing' ], %o };
 }
 
+# every answer is looked at, and remembered for the oracle
+
 sub seen {
-    my ($self, $answer) = @_;
+    my ($self, $answer, %o) = @_;
 
-    return if $self->{any_answer};
+    push @{$self->{told}}, { id => $answer->{audit_id},
+        map { $_ => $answer->{$_} } qw/ outcome code request_id t error / };
 
-    my $bad = $answer->{status} != 200 ? "status $answer->{status}"
-        : ($answer->{type} // '') ne 'application/json'
-            ? 'type ' . ($answer->{type} // 'none')
-        : !$answer->{id} ? "no envelope: $answer->{body}" : undef;
+    return if $answer->{error};
 
-    push @{$self->{bad}}, $bad if $bad;
-}
+    push @{$self->{bad}}, 'a secret in ' . $answer->{raw}
+        if $answer->{raw} =~ $self->secret_pattern;
 
-sub faults {
-    my ($self, @faults) = @_;
-    $self->file('emulator/faults.json', @faults ? encode_json(\@faults) : '');
+    return if $self->{any_answer} || $o{raw_answer};
+
+    my $bad = TCCBS::Checks::form($answer);
+
+    push @{$self->{bad}}, "$bad: $answer->{raw}" if $bad;
 }
 
 sub lines {
     my ($self, $name) = @_;
 
-    my @lines = split(/\n/, $self->slurp($name));
+    # a line that is still being written is left for the next time
+    my @lines = $self->slurp($name) =~ /^(.+)\n/mg;
 
     return map { my $line = $_; eval { decode_json($line) }
-        // die "no JSON in $name: $line\n" } grep { length } @lines;
+        // die "no JSON in $name: $line\n" } @lines;
 }
 
-sub emulated { return shift->lines('emulator/emulator.jsonl') }
+# what the emulator saw, and what the gateway wrote; for both: member => value
+# chooses
+
+sub emulated {
+    my ($self, %want) = @_;
+    return chosen(\%want, $self->lines('emulator/emulator.jsonl'));
+}
+
+sub emulator_log { goto &emulated }
 
 sub audit {
     my ($self, %want) = @_;
+    return chosen(\%want, $self->lines($self->audit_file));
+}
+
+sub audit_file { return shift->{audit_file} // 'audit.jsonl' }
+
+sub chosen {
+    my ($want, @records) = @_;
 
     return grep {
         my $record = $_;
-        !grep { ($record->{$_} // '') ne $want{$_} } keys %want;
-    } $self->lines('audit.jsonl');
+        !grep { ($record->{$_} // '') ne $want->{$_} } keys %$want;
+    } @records;
+}
+
+# true when every intent has its outcome, waits for that
+
+sub settled {
+    my ($self, $timeout) = @_;
+
+    return $self->wait_for(sub {
+        my %open;
+        for ($self->audit) {
+            $open{$_->{id}} = 1 if $_->{kind} eq 'intent';
+            delete $open{$_->{id}} if $_->{kind} =~ /^(outcome|recovery)$/;
+        }
+        return !%open;
+    }, $timeout);
 }
 
 sub wait_for {
@@ -383,53 +470,108 @@ sub wait_for {
 
     my $end = time + ($timeout // 10);
 
-    while (time < $end) {
+    while (1) {
         my $result = $code->();
         return $result if $result;
+        return if time > $end;
         sleep 0.01;
     }
-
-    return;
 }
+
+# the processes below the master
 
 sub workers {
     my ($self) = @_;
 
-    my $children = $self->slurp("/proc/$self->{pid}/task/$self->{pid}/children");
+    my $pid = $self->{pid} // return;
+    my $path = "/proc/$pid/task/$pid/children";
 
-    return split(' ', $children);
+    return split(' ', $self->slurp($path)) if -e $path;
+
+    return grep { $self->slurp("/proc/$_/stat") =~ /\) \S $pid / }
+        map { m{^/proc/(\d+)/} } glob('/proc/[0-9]*/stat');
 }
 
-# HUP; returns when the new workers listen and, unless told, the old are gone
+sub worker_pids { goto &workers }
+
+# kills a worker and waits for another in its place; returns its pid
+
+sub kill_worker {
+    my ($self, $signal, $pid) = @_;
+
+    my %old = map { $_ => 1 } $self->workers;
+    $pid //= (sort { $a <=> $b } keys %old)[0] // die "no worker to kill\n";
+    $signal //= 'KILL';
+
+    push @{$self->{exempt}}, qr/worker process $pid exited on signal/;
+    kill $signal, $pid or die "kill $pid: $!\n";
+
+    $self->wait_for(sub {
+        my @now = $self->workers;
+        @now >= keys %old && !grep { $_ == $pid } @now;
+    }, 20) or die "no new worker for $pid\n";
+
+    return $pid;
+}
+
+sub signal {
+    my ($self, $signal) = @_;
+    return kill $signal, $self->{pid};
+}
+
+# HUP; true when the new workers are there and, unless keep => 1, the old are
+# gone; false at once when the configuration is refused
 
 sub reload {
     my ($self, %o) = @_;
 
     my %old = map { $_ => 1 } $self->workers;
+    my $said = () = $self->slurp('logs/error.log') =~ /\[emerg\]/g;
 
-    kill 'HUP', $self->{pid};
+    $self->signal('HUP');
 
-    return $self->wait_for(sub {
+    my $result = $self->wait_for(sub {
         my @workers = $self->workers;
         my @new = grep { !$old{$_} } @workers;
-        return @new >= $self->{workers} && ($o{keep} || @new == @workers);
-    }, 30);
+        return 1 if @new >= $self->{workers} && ($o{keep} || @new == @workers);
+
+        my $now = () = $self->slurp('logs/error.log') =~ /\[emerg\]/g;
+        return $now > $said ? -1 : 0;
+    }, 80) // 0;
+
+    return $result == 1;
 }
 
 sub stop {
     my ($self, $signal) = @_;
 
-    my $pid = delete $self->{pid} or return;
+    my $pid = $self->{pid} or return;
 
     kill $signal // 'QUIT', $pid;
 
     my $gone = $self->wait_for(sub { waitpid($pid, WNOHANG) != 0 }, 90);
 
     if (!$gone) {
-        kill 'KILL', $pid;
+        kill 'KILL', $self->workers, $pid;
         waitpid($pid, 0);
         push @{$self->{bad}}, 'nginx did not stop';
     }
+
+    delete $self->{pid};
+}
+
+# kills the master and all workers at once, as a power cut would
+
+sub crash {
+    my ($self) = @_;
+    my $pid = $self->{pid} or return;
+
+    kill 'KILL', $pid, $self->workers;
+    waitpid($pid, 0);
+    delete $self->{pid};
+
+    $self->wait_for(sub { !IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $self->{port}) });
 }
 
 sub stop_emulator {
@@ -443,7 +585,6 @@ sub stop_emulator {
 
 sub done {
     my ($self) = @_;
-
     $self->finish;
     done_testing();
 }
@@ -454,65 +595,68 @@ sub finish {
     $self->stop;
     $self->stop_emulator;
 
-    my @bad = @{$self->{bad} // []};
-    is(scalar @bad, 0, 'each answer has the one form')
-        or diag(join("\n", @bad));
+    $self->none('each answer has the one form', @{$self->{bad} // []});
+    $self->none('no alert', TCCBS::Checks::alerts(
+        $self->slurp('logs/error.log'), @{$self->{exempt}}));
+    $self->none('no report of a sanitizer', (map {
+        TCCBS::Checks::reports($_) ? $_ : () }
+        map { $self->slurp($_) } qw{ logs/error.log logs/stderr }));
+    $self->none('no secret anywhere', TCCBS::Checks::leaks(
+        $self->secret_pattern, $self->{dir}, "$self->{dir}/keys/"));
+    $self->none('the emulator is well', $self->slurp('emulator/stderr') || ());
 
-    my @alerts = grep { /\[(alert|crit|emerg)\]/ }
-        split(/\n/, $self->slurp('logs/error.log'));
-
-    for my $exempt (@{$self->{exempt}}) {
-        @alerts = grep { !/$exempt/ } @alerts;
-    }
-
-    is(scalar @alerts, 0, 'no alert') or diag(join("\n", @alerts));
-
-    my @reports = grep { /(AddressSanitizer|LeakSanitizer|runtime error)/ }
-        map { split(/\n/, $self->slurp($_)) } qw{ logs/error.log logs/stderr };
-    is(scalar @reports, 0, 'no report of a sanitizer')
-        or diag($self->slurp('logs/stderr'));
-
-    my @leaks = $self->leaks;
-    is(scalar @leaks, 0, 'no secret anywhere') or diag("in @leaks");
-
-    my $noise = $self->slurp('emulator/stderr');
-    is($noise, '', 'the emulator is well');
+    $self->none('no contradiction', map { $_->{said} }
+        $self->contradictions) if $self->{oracle};
 
     @live = grep { $_ != $self } @live;
 }
 
-sub leaks {
+sub none {
+    my ($self, $name, @found) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 2;
+
+    is(scalar @found, 0, $name)
+        or diag(join("\n", @found > 20 ? @found[0 .. 19] : @found));
+}
+
+sub secret_pattern {
     my ($self) = @_;
 
-    my @forms = map {
-        my $secret = $_;
-        ($secret, unpack('H*', $secret), scalar reverse($secret),
-            map { substr(encode_base64($_, ''), 4, -4) }
-                $secret, " $secret", "  $secret");
-    } keys %{$self->{secrets}};
+    my @secrets = sort keys %{$self->{secrets}};
 
-    my $any = join('|', map { quotemeta } @forms);
-    my @found;
+    if (@secrets != ($self->{pattern_of} // 0)) {
+        $self->{pattern_of} = @secrets;
+        $self->{pattern} = TCCBS::Checks::pattern(@secrets);
+    }
 
-    # upstream a token is sent as it is: the emulator saw it rightly
-    my @skip = ("$self->{dir}/keys", "$self->{dir}/emulator");
+    return $self->{pattern};
+}
 
-    find({ no_chdir => 1, wanted => sub {
-        return if !-f || !-s;
-        my $path = $_;
-        return if grep { index($path, "$_/") == 0 } @skip;
-        push @found, $path if $self->slurp($path) =~ /$any/;
-    } }, $self->{dir});
+sub contradictions {
+    my ($self) = @_;
 
-    return @found;
+    my $oracle = TCCBS::Oracle->new;
+
+    my $path = $self->audit_file =~ m{^/} ? $self->audit_file
+        : "$self->{dir}/" . $self->audit_file;
+
+    # with what was rotated away, oldest first
+    my %begins = map { $_ => $self->slurp($_) =~ /"time":"([^"]+)/ ? $1 : '' }
+        grep { -f } $path, glob("$path.*");
+    my @audit = sort { $begins{$a} cmp $begins{$b} } keys %begins;
+    my @emulator = grep { -f } "$self->{dir}/emulator/emulator.jsonl";
+
+    $oracle->audit(@audit)->emulator(@emulator)->clients($self->{told} // []);
+
+    return $oracle->judge;
 }
 
 END {
     my $status = $?;
 
-    for my $self (@live) {
-        kill 'KILL', grep { defined } $self->workers, $self->{pid}
-            if $self->{pid};
+    for my $self (grep { $_->{owner} == $$ } @live) {
+        kill 'KILL', $self->workers, $self->{pid} if $self->{pid};
         kill 'TERM', $self->{emulator_pid} if $self->{emulator_pid};
     }
 

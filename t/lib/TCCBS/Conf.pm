@@ -1,0 +1,104 @@
+package TCCBS::Conf;
+
+# The configuration of a gateway under test, as a template with holes.
+
+use strict;
+use warnings;
+
+use IO::Socket::INET;
+
+# a port that is free now
+
+sub free_port {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        LocalPort => 0, Listen => 1, ReuseAddr => 1) or die "no port: $!\n";
+    return $socket->sockport;
+}
+
+sub user {
+    return (getpwnam 'www-data') ? 'www-data' : 'nobody';
+}
+
+# an account that may do the usual; a rule set to undef is left out
+
+sub account {
+    my ($name, $key, %rules) = @_;
+
+    %rules = (credential => 'prod',
+        actions => 'CopySnapshotCrossRegions DescribeSnapshots',
+        from => 'ap-guangzhou ap-shanghai', to => 'ap-beijing ap-singapore',
+        key => "$key->{id} file:$key->{path}", %rules);
+
+    return "tccbs_account $name {\n" . join('', map { "    $_ $rules{$_};\n" }
+        grep { defined $rules{$_} } sort keys %rules) . "}\n";
+}
+
+# Holes: main, events, http, accounts, server, location, servers (text that is
+# added); zone, credential, audit, pass, listen, upstream, keepalive, trusted
+# (text that replaces).
+
+sub text {
+    my ($t, %p) = @_;
+
+    my $dir = $t->{dir};
+    my $pki = $t->{pki}{dir};
+
+    %p = (main => '', events => '', http => '', server => '', location => '',
+        servers => '', listen => 'ssl',
+        accounts => $t->account('team-dr'),
+        zone => 'tccbs_zone tccbs:4m;',
+        credential => "tccbs_credential prod { file $dir/keys/prod.json; }",
+        audit => "tccbs_audit $dir/audit.jsonl;",
+        trusted => "tccbs_ssl_trusted_certificate $pki/ca.crt;",
+        pass => 'https://cbs.intl.tencentcloudapi.com',
+        upstream => $t->{emulator_port}
+            ? "server 127.0.0.1:$t->{emulator_port};"
+            : 'server 127.0.0.1:1;',
+        keepalive => 'keepalive 4;', %p);
+
+    my $user = $> == 0 ? 'user ' . user() . ';' : '';
+
+    return <<END;
+load_module $t->{module};
+$user
+worker_processes $t->{workers};
+worker_shutdown_timeout 70s;
+daemon off;
+pid $dir/nginx.pid;
+error_log $dir/logs/error.log $t->{log};
+$p{main}
+events { worker_connections 1024; $p{events} }
+http {
+    access_log $dir/logs/access.log;
+    client_body_temp_path $dir/body;
+    proxy_temp_path $dir/body/proxy;
+    fastcgi_temp_path $dir/body/fastcgi;
+    uwsgi_temp_path $dir/body/uwsgi;
+    scgi_temp_path $dir/body/scgi;
+    $p{zone}
+    $p{credential}
+    $p{audit}
+    $p{accounts}
+    upstream cbs.intl.tencentcloudapi.com {
+        $p{upstream}
+        $p{keepalive}
+    }
+    $p{trusted}
+    $p{http}
+    server {
+        listen 127.0.0.1:$t->{port} $p{listen};
+        server_name cbs.gw.test;
+        ssl_certificate $pki/gateway.crt;
+        ssl_certificate_key $pki/gateway.key;
+        $p{server}
+        location / {
+            tccbs_pass $p{pass};
+            $p{location}
+        }
+    }
+    $p{servers}
+}
+END
+}
+
+1;
