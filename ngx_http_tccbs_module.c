@@ -13,6 +13,7 @@
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
+#include "ngx_http_tccbs_recovery.h"
 #include "ngx_http_tccbs_request.h"
 #include "ngx_http_tccbs_variables.h"
 
@@ -643,7 +644,8 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
         || ngx_http_tccbs_account_init(cycle, mcf->nkeys) != NGX_OK
         || ngx_http_tccbs_credential_init(cycle, mcf->credentials.nelts)
            != NGX_OK
-        || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK)
+        || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK
+        || ngx_http_tccbs_recovery_init(cycle, &mcf->audit) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "tccbs cannot start in this process");
@@ -657,5 +659,7 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_tccbs_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_tccbs_audit_stop();
+    ngx_http_tccbs_recovery_exit();
     ngx_http_tccbs_audit_exit(cycle);
 }

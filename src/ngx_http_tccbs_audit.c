@@ -10,7 +10,6 @@
 #include <ngx_event.h>
 
 #include "ngx_http_tccbs_audit.h"
-#include "ngx_http_tccbs_recovery.h"
 #include "ngx_tccbs_crypto.h"
 
 
@@ -140,7 +139,30 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
     audit->summary.log = cycle->log;
     audit->summary.cancelable = 1;
 
-    return ngx_http_tccbs_recovery_init(cycle, conf);
+    return NGX_OK;
+}
+
+
+void
+ngx_http_tccbs_audit_stop(void)
+{
+    ngx_http_tccbs_audit_t  *audit;
+
+    audit = &ngx_http_tccbs_audit;
+
+    if (audit->conf == NULL) {
+        return;
+    }
+
+    /* no thread is there any more, and no request is to be woken */
+
+    audit->exiting = 1;
+
+    if (audit->busy && ngx_http_tccbs_journal_written()) {
+        ngx_http_tccbs_audit_settle(NGX_OK);
+    }
+
+    ngx_http_tccbs_audit_sum();
 }
 
 
@@ -156,17 +178,6 @@ ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
     if (audit->conf == NULL) {
         return;
     }
-
-    /* no thread is there any more, and no request is to be woken */
-
-    audit->exiting = 1;
-
-    if (audit->busy && ngx_http_tccbs_journal_written()) {
-        ngx_http_tccbs_audit_settle(NGX_OK);
-    }
-
-    ngx_http_tccbs_audit_sum();
-    ngx_http_tccbs_recovery_exit(audit->conf->zone);
 
     while (audit->busy || ngx_http_tccbs_audit_turn()) {
 

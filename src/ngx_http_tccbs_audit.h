@@ -47,7 +47,11 @@ typedef struct {
 ngx_int_t ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf);
 
-/* Writes what is left, and an outcome for each open intent of this worker. */
+/*
+ * The end of a process, when its threads have been joined: after stop() nobody
+ * is woken any more, exit() writes what is there then.
+ */
+void ngx_http_tccbs_audit_stop(void);
 void ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle);
 
 /* 0 while the journal cannot be written: no intent may be appended then. */

@@ -123,15 +123,20 @@ ngx_http_tccbs_recovery_round(void)
 
 
 void
-ngx_http_tccbs_recovery_exit(ngx_shm_zone_t *zone)
+ngx_http_tccbs_recovery_exit(void)
 {
     ngx_uint_t                n;
     ngx_http_tccbs_flight_t  *flight;
 
+    if (ngx_http_tccbs_recovery_conf == NULL) {
+        return;
+    }
+
     n = 0;
 
     for ( ;; ) {
-        flight = ngx_http_tccbs_flight_own(zone, &n);
+        flight = ngx_http_tccbs_flight_own(ngx_http_tccbs_recovery_conf->zone,
+                                           &n);
         if (flight == NULL) {
             return;
         }

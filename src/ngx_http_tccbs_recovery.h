@@ -23,8 +23,11 @@
 ngx_int_t ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf);
 
-/* The same for what this worker leaves open on a fast shutdown. */
-void ngx_http_tccbs_recovery_exit(ngx_shm_zone_t *zone);
+/*
+ * The same for what this worker leaves open on a fast shutdown; between stop()
+ * and exit() of the audit log.
+ */
+void ngx_http_tccbs_recovery_exit(void);
 
 
 #endif /* _NGX_HTTP_TCCBS_RECOVERY_H_INCLUDED_ */

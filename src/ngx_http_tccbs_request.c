@@ -401,6 +401,10 @@ ngx_http_tccbs_read(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
         b = cl->buf;
         n = ngx_buf_size(b);
 
+        if (n == 0) {
+            continue;
+        }
+
         if (b->in_file) {
             size = ngx_read_file(b->file, p, n, b->file_pos);
 
