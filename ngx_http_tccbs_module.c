@@ -153,6 +153,13 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       offsetof(ngx_http_tccbs_loc_conf_t, response_size),
       NULL },
 
+    { ngx_string("tccbs_monitor"),
+      NGX_HTTP_TCCBS_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_tccbs_loc_conf_t, monitor),
+      NULL },
+
     { ngx_string("tccbs_ssl_trusted_certificate"),
       NGX_HTTP_TCCBS_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
@@ -612,12 +619,31 @@ ngx_http_tccbs_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                   i;
+    ngx_http_tccbs_account_t   **accounts;
     ngx_http_tccbs_main_conf_t  *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_tccbs_module);
 
     if (mcf == NULL || !mcf->pass) {
         return NGX_OK;
+    }
+
+    /* the slots are at the same address in all processes */
+
+    accounts = mcf->accounts.elts;
+
+    for (i = 0; i < mcf->accounts.nelts; i++) {
+
+        accounts[i]->slot = ngx_http_tccbs_slot(mcf->zone,
+                                                &accounts[i]->name);
+        if (accounts[i]->slot == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                          "tccbs_zone \"%V\" has no room for %ui accounts, "
+                          "make it larger", &mcf->zone->shm.name,
+                          mcf->accounts.nelts);
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_tccbs_journal_own(cycle, &mcf->audit.journal);

@@ -48,6 +48,7 @@ typedef struct {
     ngx_msec_t                     total_timeout;
     size_t                         body_size;
     size_t                         response_size;
+    ngx_flag_t                     monitor;
 
     ngx_str_t                      ssl_trusted_certificate;
     ngx_str_t                      ssl_crl;
@@ -129,6 +130,9 @@ struct ngx_http_tccbs_ctx_s {
     ngx_http_tccbs_flight_t       *flight;       /* open intent */
     ngx_http_tccbs_audit_wait_t    wait;
     ngx_event_t                    timer;        /* of the stage */
+    ngx_msec_t                     delay;        /* to wait for */
+    ngx_uint_t                     retry_after;  /* seconds */
+    uint32_t                       quota_day;    /* taken then, 0: not */
     ngx_http_event_handler_pt      body_handler;
     ngx_buf_t                     *body_out;     /* in place of nginx's own */
 
@@ -136,6 +140,7 @@ struct ngx_http_tccbs_ctx_s {
     unsigned                       decided:1;
     unsigned                       recorded:1;   /* the outcome */
     unsigned                       pending:1;    /* it is not durable yet */
+    unsigned                       monitored:1;  /* would be refused */
     unsigned                       answered:1;
     unsigned                       replaced:1;
 };

@@ -34,6 +34,8 @@ static char *ngx_http_tccbs_account_to(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_account_regions(ngx_conf_t *cf,
     ngx_array_t *regions);
 static char *ngx_http_tccbs_account_snapshots(ngx_conf_t *cf, void *object);
+static char *ngx_http_tccbs_account_rate(ngx_conf_t *cf, void *object);
+static char *ngx_http_tccbs_account_quota(ngx_conf_t *cf, void *object);
 static ngx_str_t *ngx_http_tccbs_account_push(ngx_conf_t *cf,
     ngx_array_t *array, ngx_str_t *value);
 
@@ -46,6 +48,8 @@ static ngx_tccbs_block_command_t  ngx_http_tccbs_account_commands[] = {
     { ngx_string("from"), 1, 128, ngx_http_tccbs_account_from },
     { ngx_string("to"), 1, 128, ngx_http_tccbs_account_to },
     { ngx_string("snapshots"), 1, 1024, ngx_http_tccbs_account_snapshots },
+    { ngx_string("rate"), 1, 3, ngx_http_tccbs_account_rate },
+    { ngx_string("quota"), 1, 1, ngx_http_tccbs_account_quota },
     { ngx_null_string, 0, 0, NULL }
 };
 
@@ -366,6 +370,106 @@ ngx_http_tccbs_account_snapshots(ngx_conf_t *cf, void *object)
             return NGX_CONF_ERROR;
         }
     }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tccbs_account_rate(ngx_conf_t *cf, void *object)
+{
+    ngx_http_tccbs_account_t *account = object;
+
+    size_t       len;
+    ngx_int_t    n;
+    ngx_str_t   *value;
+    ngx_uint_t   i, period;
+
+    value = cf->args->elts;
+
+    if (account->rate_cost) {
+        return "has a duplicate \"rate\"";
+    }
+
+    len = value[1].len;
+    period = 0;
+
+    if (len > 3 && ngx_strncmp(value[1].data + len - 3, "r/s", 3) == 0) {
+        period = 1000000;
+
+    } else if (len > 3 && ngx_strncmp(value[1].data + len - 3, "r/m", 3) == 0)
+    {
+        period = 60000000;
+    }
+
+    n = period ? ngx_atoi(value[1].data, len - 3) : NGX_ERROR;
+
+    if (n < 1 || (ngx_uint_t) n > period / 10) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid rate \"%V\", a number like \"5r/s\" or "
+                           "\"30r/m\" is expected", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    account->rate = value[1];
+    account->rate_cost = period / n;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "nodelay") == 0) {
+            account->rate_nodelay = 1;
+            continue;
+        }
+
+        n = NGX_ERROR;
+
+        if (ngx_strncmp(value[i].data, "burst=", 6) == 0) {
+            n = ngx_atoi(value[i].data + 6, value[i].len - 6);
+        }
+
+        if (n < 0 || n > 100000) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", \"burst=number\" or "
+                               "\"nodelay\" is expected", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        account->rate_burst = n;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tccbs_account_quota(ngx_conf_t *cf, void *object)
+{
+    ngx_http_tccbs_account_t *account = object;
+
+    ngx_int_t    n;
+    ngx_str_t   *value;
+
+    value = cf->args->elts;
+    n = NGX_ERROR;
+
+    if (account->quota) {
+        return "has a duplicate \"quota\"";
+    }
+
+    if (value[1].len > 2
+        && ngx_strncmp(value[1].data + value[1].len - 2, "/d", 2) == 0)
+    {
+        n = ngx_atoi(value[1].data, value[1].len - 2);
+    }
+
+    if (n < 1 || n > 1000000000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid quota \"%V\", a number of copies like "
+                           "\"200/d\" is expected", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    account->quota = n;
 
     return NGX_CONF_OK;
 }

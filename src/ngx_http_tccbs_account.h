@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_credential.h"
+#include "ngx_http_tccbs_zone.h"
 
 
 #define NGX_HTTP_TCCBS_KEYS          2        /* live keys of an account */
@@ -49,6 +50,14 @@ struct ngx_http_tccbs_account_s {
     ngx_array_t                   from;       /* ngx_str_t, "*" is any */
     ngx_array_t                   to;
     ngx_array_t                   snapshots;  /* patterns; empty is any */
+
+    ngx_str_t                     rate;       /* as written */
+    uint64_t                      rate_cost;  /* microseconds; 0: no limit */
+    ngx_uint_t                    rate_burst;
+    ngx_uint_t                    rate_nodelay;
+    ngx_uint_t                    quota;      /* copies a day; 0: no limit */
+
+    ngx_http_tccbs_slot_t        *slot;
 };
 
 

@@ -154,6 +154,19 @@ ngx_http_tccbs_answer(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
         }
     }
 
+    if (ctx->retry_after) {
+        body.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (body.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        body.len = ngx_sprintf(body.data, "%ui", ctx->retry_after) - body.data;
+
+        if (ngx_http_tccbs_answer_header(r, "Retry-After", &body) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
     if (ngx_http_tccbs_answer_trace(&ctx->headers.trace)
         && ngx_http_tccbs_answer_header(r, "X-TC-TraceId",
                                         &ctx->headers.trace)

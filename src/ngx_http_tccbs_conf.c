@@ -241,6 +241,9 @@ ngx_http_tccbs_policy_digest(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
         ngx_tccbs_out_string(&out, &account->name);
         ngx_tccbs_out_string(&out, &account->credential_name);
         ngx_tccbs_out_uint(&out, account->actions);
+        ngx_tccbs_out_string(&out, &account->rate);
+        ngx_tccbs_out_uint(&out, account->rate_burst);
+        ngx_tccbs_out_uint(&out, account->quota);
 
         for (n = 0; n < account->nkeys; n++) {
             ngx_tccbs_out_string(&out, &account->keys[n]->id);
@@ -320,6 +323,7 @@ ngx_http_tccbs_create_loc_conf(ngx_conf_t *cf)
     conf->total_timeout = NGX_CONF_UNSET_MSEC;
     conf->body_size = NGX_CONF_UNSET_SIZE;
     conf->response_size = NGX_CONF_UNSET_SIZE;
+    conf->monitor = NGX_CONF_UNSET;
     conf->ssl_verify_depth = NGX_CONF_UNSET_UINT;
 
     /*
@@ -365,6 +369,7 @@ ngx_http_tccbs_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->body_size, prev->body_size, 16384);
     ngx_conf_merge_size_value(conf->response_size, prev->response_size,
                               262144);
+    ngx_conf_merge_value(conf->monitor, prev->monitor, 0);
 
     if (ngx_http_tccbs_merge_ssl(cf, conf, prev) != NGX_OK) {
         return NGX_CONF_ERROR;

@@ -16,6 +16,7 @@
 #define NGX_HTTP_TCCBS_POLICY_LIST  400
 
 
+static ngx_int_t ngx_http_tccbs_policy_action(ngx_http_tccbs_ctx_t *ctx);
 static ngx_uint_t ngx_http_tccbs_policy_region(ngx_array_t *allowed,
     ngx_str_t *region);
 static ngx_uint_t ngx_http_tccbs_policy_match(ngx_str_t *pattern,
@@ -35,6 +36,10 @@ ngx_http_tccbs_permit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
     call = &ctx->call;
     account = ctx->account;
+
+    if (!(account->actions & (1 << call->action))) {
+        return ngx_http_tccbs_policy_action(ctx);
+    }
 
     if (call->action == NGX_TCCBS_DESCRIBE) {
 
@@ -77,16 +82,12 @@ ngx_http_tccbs_permit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 }
 
 
-ngx_int_t
-ngx_http_tccbs_permit_action(ngx_http_tccbs_ctx_t *ctx)
+static ngx_int_t
+ngx_http_tccbs_policy_action(ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_str_t    *name;
     ngx_uint_t    i;
     ngx_array_t   allowed;
-
-    if (ctx->account->actions & (1 << ctx->call.action)) {
-        return NGX_OK;
-    }
 
     if (ngx_array_init(&allowed, ctx->request->pool, NGX_TCCBS_NACTIONS,
                        sizeof(ngx_str_t))

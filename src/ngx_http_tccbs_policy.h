@@ -21,10 +21,5 @@
 ngx_int_t ngx_http_tccbs_permit(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 
-/*
- * The same for the action alone, before the body of the call is looked at.
- */
-ngx_int_t ngx_http_tccbs_permit_action(ngx_http_tccbs_ctx_t *ctx);
-
 
 #endif /* _NGX_HTTP_TCCBS_POLICY_H_INCLUDED_ */

@@ -153,6 +153,7 @@ ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out, ngx_http_tccbs_ctx_t *ctx)
 
     static ngx_str_t  allowed = ngx_string("allowed");
     static ngx_str_t  refused = ngx_string("refused");
+    static ngx_str_t  would = ngx_string("would-refuse");
 
     ngx_http_tccbs_record_str(out, "account", &ctx->account->name);
 
@@ -186,9 +187,11 @@ ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out, ngx_http_tccbs_ctx_t *ctx)
     }
 
     ngx_http_tccbs_record_str(out, "decision",
-                              ctx->decided ? &allowed : &refused);
+                              ctx->monitored ? &would
+                                             : ctx->decided ? &allowed
+                                                            : &refused);
 
-    if (!ctx->decided) {
+    if (!ctx->decided || ctx->monitored) {
         ngx_http_tccbs_record_str(out, "rule", &ctx->rule);
     }
 

@@ -11,8 +11,10 @@
 
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_attempt.h"
+#include "ngx_http_tccbs_decode.h"
 #include "ngx_http_tccbs_headers.h"
 #include "ngx_http_tccbs_identify.h"
+#include "ngx_http_tccbs_limit.h"
 #include "ngx_http_tccbs_outcome.h"
 #include "ngx_http_tccbs_policy.h"
 #include "ngx_http_tccbs_record.h"
@@ -40,14 +42,12 @@ static void ngx_http_tccbs_body_event(ngx_http_request_t *r);
 static void ngx_http_tccbs_body(ngx_http_request_t *r);
 static void ngx_http_tccbs_resume(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx, ngx_int_t rc);
+static ngx_uint_t ngx_http_tccbs_monitored(ngx_http_tccbs_ctx_t *ctx);
+static void ngx_http_tccbs_delayed(ngx_event_t *ev);
 static void ngx_http_tccbs_wait(ngx_http_tccbs_ctx_t *ctx,
     ngx_event_handler_pt handler, ngx_msec_t timeout);
 static void ngx_http_tccbs_wake(ngx_http_tccbs_ctx_t *ctx, ngx_int_t rc);
 
-static ngx_int_t ngx_http_tccbs_read(ngx_http_request_t *r,
-    ngx_http_tccbs_ctx_t *ctx);
-static ngx_int_t ngx_http_tccbs_decode(ngx_http_request_t *r,
-    ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_intend(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_intent_timeout(ngx_event_t *ev);
@@ -66,6 +66,7 @@ static ngx_http_tccbs_stage_pt  ngx_http_tccbs_stages[] = {
     ngx_http_tccbs_identify,
     ngx_http_tccbs_decode,
     ngx_http_tccbs_permit,
+    ngx_http_tccbs_limit,
     ngx_http_tccbs_intend,
     ngx_http_tccbs_send,
     ngx_http_tccbs_outcome,
@@ -212,6 +213,10 @@ ngx_http_tccbs_cleanup(void *data)
     }
 
     ngx_http_tccbs_settle(ctx);
+
+    if (ctx->outcome == NGX_TCCBS_NONE || ctx->outcome == NGX_TCCBS_NOT_SENT) {
+        ngx_http_tccbs_limit_refund(ctx);
+    }
 }
 
 
@@ -284,7 +289,18 @@ ngx_http_tccbs_resume(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx,
     for ( ;; ) {
 
         if (rc == NGX_AGAIN) {
+
+            if (ctx->delay) {
+                r->read_event_handler = ngx_http_test_reading;
+                ngx_http_tccbs_wait(ctx, ngx_http_tccbs_delayed, ctx->delay);
+                ctx->delay = 0;
+            }
+
             return;
+        }
+
+        if (rc == NGX_DECLINED && ngx_http_tccbs_monitored(ctx)) {
+            rc = NGX_OK;
         }
 
         if (rc == NGX_ERROR) {
@@ -324,6 +340,40 @@ ngx_http_tccbs_resume(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx,
 }
 
 
+/* With tccbs_monitor what policy and limits would refuse goes on. */
+
+static ngx_uint_t
+ngx_http_tccbs_monitored(ngx_http_tccbs_ctx_t *ctx)
+{
+    if (!ctx->lcf->monitor
+        || (ngx_http_tccbs_stages[ctx->stage] != ngx_http_tccbs_permit
+            && ngx_http_tccbs_stages[ctx->stage] != ngx_http_tccbs_limit))
+    {
+        return 0;
+    }
+
+    ctx->monitored = 1;
+
+    ngx_http_tccbs_record_refusal(ctx);
+
+    ngx_str_null(&ctx->error.code);
+    ctx->retry_after = 0;
+
+    return 1;
+}
+
+
+static void
+ngx_http_tccbs_delayed(ngx_event_t *ev)
+{
+    ngx_http_tccbs_ctx_t *ctx = ev->data;
+
+    ctx->request->read_event_handler = ngx_http_block_reading;
+
+    ngx_http_tccbs_wake(ctx, NGX_OK);
+}
+
+
 static void
 ngx_http_tccbs_wait(ngx_http_tccbs_ctx_t *ctx, ngx_event_handler_pt handler,
     ngx_msec_t timeout)
@@ -356,132 +406,6 @@ ngx_http_tccbs_wake(ngx_http_tccbs_ctx_t *ctx, ngx_int_t rc)
     ngx_http_tccbs_resume(r, ctx, rc);
 
     ngx_http_run_posted_requests(c);
-}
-
-
-/* READ: the body in one piece, from memory or from a temporary file. */
-
-static ngx_int_t
-ngx_http_tccbs_read(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
-{
-    u_char       *p;
-    size_t        len, n;
-    ssize_t       size;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    len = 0;
-
-    if (r->request_body == NULL) {
-        return NGX_OK;
-    }
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        len += ngx_buf_size(cl->buf);
-
-        if (len > ctx->lcf->body_size) {
-            return ngx_http_tccbs_refuse(ctx, "RequestSizeLimitExceeded",
-                                         "body-size",
-                                         "The body of the request is larger "
-                                         "than %uz bytes.",
-                                         ctx->lcf->body_size);
-        }
-    }
-
-    p = ngx_pnalloc(r->pool, len + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->body.data = p;
-    ctx->body.len = len;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-
-        b = cl->buf;
-        n = ngx_buf_size(b);
-
-        if (n == 0) {
-            continue;
-        }
-
-        if (b->in_file) {
-            size = ngx_read_file(b->file, p, n, b->file_pos);
-
-            if (size != (ssize_t) n) {
-                return NGX_ERROR;
-            }
-
-        } else {
-            ngx_memcpy(p, b->pos, n);
-        }
-
-        p += n;
-    }
-
-    *p = '\0';
-
-    return NGX_OK;
-}
-
-
-/* What is asked for, now that it is known who asks. */
-
-static ngx_int_t
-ngx_http_tccbs_decode(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
-{
-    ngx_int_t                  rc, action;
-    ngx_http_tccbs_headers_t  *h;
-
-    static ngx_str_t  version = ngx_string("2017-03-12");
-
-    h = &ctx->headers;
-
-    if (h->version.len != version.len
-        || ngx_strncmp(h->version.data, version.data, version.len) != 0)
-    {
-        return ngx_http_tccbs_refuse(ctx, "NoSuchVersion", "version",
-                                     "The version must be \"2017-03-12\".");
-    }
-
-    action = ngx_tccbs_action(&h->action);
-
-    if (action == NGX_ERROR) {
-        return ngx_http_tccbs_refuse(ctx, "InvalidAction", "action",
-                                     "The gateway knows the actions "
-                                     "\"CopySnapshotCrossRegions\" and "
-                                     "\"DescribeSnapshots\".");
-    }
-
-    if (h->region.len == 0) {
-        return ngx_http_tccbs_refuse(ctx, "MissingParameter", "region",
-                                     "The request is missing a required "
-                                     "parameter `X-TC-Region`.");
-    }
-
-    if (!ngx_tccbs_region_valid(&h->region)) {
-        return ngx_http_tccbs_refuse(ctx, "UnsupportedRegion", "region",
-                                     "The header `X-TC-Region` is not a "
-                                     "region code.");
-    }
-
-    ctx->call.action = action;
-    ctx->call.from = h->region;
-    ctx->called = 1;
-
-    rc = ngx_http_tccbs_permit_action(ctx);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_tccbs_call_parse(&ctx->call, r->pool, &ctx->body, &ctx->error);
-
-    if (rc == NGX_DECLINED) {
-        ngx_str_set(&ctx->rule, "parameters");
-    }
-
-    return rc;
 }
 
 

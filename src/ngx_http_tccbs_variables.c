@@ -100,7 +100,10 @@ ngx_http_tccbs_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         break;
 
     case NGX_HTTP_TCCBS_VAR_DECISION:
-        if (ctx->decided) {
+        if (ctx->monitored) {
+            ngx_str_set(&value, "would-refuse");
+
+        } else if (ctx->decided) {
             ngx_str_set(&value, "allowed");
 
         } else {

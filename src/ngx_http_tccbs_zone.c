@@ -47,6 +47,7 @@ ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
     ngx_http_tccbs_shm_t  *shm;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    shpool->log_nomem = 0;
 
     if (data || zone->shm.exists) {
         shm = shpool->data;
@@ -90,9 +91,62 @@ ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    ngx_rbtree_init(&shm->slots, &shm->sentinel, ngx_str_rbtree_insert_value);
+
     shpool->data = shm;
 
     return NGX_OK;
+}
+
+
+ngx_http_tccbs_slot_t *
+ngx_http_tccbs_slot(ngx_shm_zone_t *zone, ngx_str_t *name)
+{
+    uint32_t                hash;
+    ngx_str_node_t         *sn;
+    ngx_slab_pool_t        *shpool;
+    ngx_http_tccbs_shm_t   *shm;
+    ngx_http_tccbs_slot_t  *slot;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    shm = shpool->data;
+    hash = ngx_crc32_long(name->data, name->len);
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    sn = ngx_str_rbtree_lookup(&shm->slots, name, hash);
+
+    if (sn) {
+        slot = (ngx_http_tccbs_slot_t *)
+                   ((u_char *) sn - offsetof(ngx_http_tccbs_slot_t, sn));
+        goto done;
+    }
+
+    /* a power of two in size, so that slots do not share a cache line */
+
+    slot = ngx_slab_calloc_locked(shpool, sizeof(ngx_http_tccbs_slot_t));
+
+    if (slot) {
+        slot->sn.str.data = ngx_slab_alloc_locked(shpool, name->len);
+
+        if (slot->sn.str.data == NULL) {
+            ngx_slab_free_locked(shpool, slot);
+            slot = NULL;
+        }
+    }
+
+    if (slot) {
+        ngx_memcpy(slot->sn.str.data, name->data, name->len);
+        slot->sn.str.len = name->len;
+        slot->sn.node.key = hash;
+        ngx_rbtree_insert(&shm->slots, &slot->sn.node);
+    }
+
+done:
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return slot;
 }
 
 
