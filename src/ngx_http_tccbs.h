@@ -12,6 +12,7 @@
 #include "ngx_http_tccbs_compat.h"
 #include "ngx_http_tccbs_account.h"
 #include "ngx_http_tccbs_audit.h"
+#include "ngx_http_tccbs_store.h"
 #include "ngx_tccbs_call.h"
 
 
@@ -49,6 +50,8 @@ typedef struct {
     size_t                         body_size;
     size_t                         response_size;
     ngx_flag_t                     monitor;
+    time_t                         replay_window;
+    time_t                         hold;
 
     ngx_str_t                      ssl_trusted_certificate;
     ngx_str_t                      ssl_crl;
@@ -127,6 +130,10 @@ struct ngx_http_tccbs_ctx_s {
     ngx_tccbs_reply_t              reply;
     ngx_http_tccbs_attempt_t       attempt;
 
+    ngx_http_tccbs_stored_t       *entry;        /* the call in flight */
+    ngx_str_t                      stored;       /* answer of another call */
+    ngx_str_t                      original;     /* its id */
+
     ngx_http_tccbs_flight_t       *flight;       /* open intent */
     ngx_http_tccbs_audit_wait_t    wait;
     ngx_event_t                    timer;        /* of the stage */
@@ -141,6 +148,8 @@ struct ngx_http_tccbs_ctx_s {
     unsigned                       recorded:1;   /* the outcome */
     unsigned                       pending:1;    /* it is not durable yet */
     unsigned                       monitored:1;  /* would be refused */
+    unsigned                       poll:1;       /* ask the stage again */
+    unsigned                       waited:1;     /* for another call */
     unsigned                       answered:1;
     unsigned                       replaced:1;
 };

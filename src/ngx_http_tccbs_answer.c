@@ -115,6 +115,22 @@ ngx_http_tccbs_answer(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
             return NGX_ERROR;
         }
 
+    } else if (ctx->stored.len) {
+
+        b = ngx_calloc_buf(r->pool);
+
+        if (b == NULL
+            || ngx_http_tccbs_answer_header(r, "X-Tccbs-Duplicate-Of",
+                                            &ctx->original)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        b->pos = ctx->stored.data;
+        b->last = ctx->stored.data + ctx->stored.len;
+        b->memory = 1;
+
     } else if (ctx->reply.tree == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
 

@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_attempt.h"
+#include "ngx_http_tccbs_duplicate.h"
 #include "ngx_http_tccbs_outcome.h"
 #include "ngx_http_tccbs_receive.h"
 
@@ -333,6 +334,7 @@ ngx_http_tccbs_output_filter(void *data, ngx_chain_t *in)
     if (in && !ctx->attempt.wrote) {
         ctx->attempt.wrote = 1;
         ctx->flight->state = NGX_HTTP_TCCBS_FLIGHT_SENDING;
+        ngx_http_tccbs_duplicate_sent(ctx);
         ngx_memory_barrier();
     }
 

@@ -22,7 +22,6 @@ ngx_http_tccbs_limit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 {
     time_t                     now;
     uint64_t                   wait;
-    const char                *code;
     ngx_atomic_t              *cell;
     ngx_http_tccbs_slot_t     *slot;
     ngx_http_tccbs_account_t  *account;
@@ -38,18 +37,9 @@ ngx_http_tccbs_limit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                account->rate_cost * account->rate_burst, &wait)
            != NGX_OK)
     {
-        /*
-         * The retry of the Python SDK sends a copy again that has succeeded
-         * after a "RequestLimitExceeded"; this code it does not repeat.
-         */
-
-        code = (ctx->call.action == NGX_TCCBS_COPY)
-               ? "RequestLimitExceeded.IPLimitExceeded"
-               : "RequestLimitExceeded";
-
         ctx->retry_after = wait / 1000000 + 1;
 
-        return ngx_http_tccbs_refuse(ctx, code, "rate",
+        return ngx_http_tccbs_refuse(ctx, "RequestLimitExceeded", "rate",
                                      "The account \"%V\" is limited to %V with "
                                      "a burst of %ui for %V; come back in %ui "
                                      "seconds.", &account->name,
@@ -108,4 +98,16 @@ ngx_http_tccbs_limit_refund(ngx_http_tccbs_ctx_t *ctx)
                          ctx->call.nto);
 
     ctx->quota_day = 0;
+}
+
+
+void
+ngx_http_tccbs_limit_forget(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_http_tccbs_limit_refund(ctx);
+
+    if (ctx->account->rate_cost) {
+        ngx_tccbs_gcra_give(&ctx->account->slot->rate[ctx->call.action],
+                            ctx->account->rate_cost);
+    }
 }

@@ -24,5 +24,8 @@ ngx_int_t ngx_http_tccbs_limit(ngx_http_request_t *r,
 /* Gives the quota back when it is certain that nothing was sent. */
 void ngx_http_tccbs_limit_refund(ngx_http_tccbs_ctx_t *ctx);
 
+/* The same, and the rate: the call is answered without the upstream. */
+void ngx_http_tccbs_limit_forget(ngx_http_tccbs_ctx_t *ctx);
+
 
 #endif /* _NGX_HTTP_TCCBS_LIMIT_H_INCLUDED_ */

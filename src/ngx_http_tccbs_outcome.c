@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_duplicate.h"
 #include "ngx_http_tccbs_outcome.h"
 #include "ngx_http_tccbs_record.h"
 #include "ngx_http_tccbs_refuse.h"
@@ -29,6 +30,7 @@ ngx_http_tccbs_settle(ngx_http_tccbs_ctx_t *ctx)
 
     ngx_http_tccbs_classify(ctx);
     ngx_http_tccbs_record_outcome(ctx);
+    ngx_http_tccbs_duplicate_done(ctx);
 }
 
 

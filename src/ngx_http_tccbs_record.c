@@ -132,6 +132,7 @@ ngx_http_tccbs_record_refusal(ngx_http_tccbs_ctx_t *ctx)
     ngx_tccbs_out_lit(&out, "\"kind\":\"refusal\"");
     ngx_http_tccbs_record_caller(&out, ctx);
     ngx_http_tccbs_record_str(&out, "code", &ctx->error.code);
+    ngx_http_tccbs_record_str(&out, "of", &ctx->original);
 
     rest = ngx_tccbs_out_str(&out);
 
@@ -148,12 +149,13 @@ ngx_http_tccbs_record_refusal(ngx_http_tccbs_ctx_t *ctx)
 static void
 ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out, ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_str_t   policy;
+    ngx_str_t   policy, *decision;
     ngx_uint_t  i;
 
     static ngx_str_t  allowed = ngx_string("allowed");
     static ngx_str_t  refused = ngx_string("refused");
     static ngx_str_t  would = ngx_string("would-refuse");
+    static ngx_str_t  duplicate = ngx_string("duplicate");
 
     ngx_http_tccbs_record_str(out, "account", &ctx->account->name);
 
@@ -186,10 +188,12 @@ ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out, ngx_http_tccbs_ctx_t *ctx)
         ngx_http_tccbs_record_str(out, "snapshot", &ctx->call.snapshot);
     }
 
-    ngx_http_tccbs_record_str(out, "decision",
-                              ctx->monitored ? &would
-                                             : ctx->decided ? &allowed
-                                                            : &refused);
+    decision = ctx->monitored ? &would
+                              : ctx->original.len ? &duplicate
+                                                  : ctx->decided ? &allowed
+                                                                 : &refused;
+
+    ngx_http_tccbs_record_str(out, "decision", decision);
 
     if (!ctx->decided || ctx->monitored) {
         ngx_http_tccbs_record_str(out, "rule", &ctx->rule);

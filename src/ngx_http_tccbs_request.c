@@ -12,6 +12,7 @@
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_attempt.h"
 #include "ngx_http_tccbs_decode.h"
+#include "ngx_http_tccbs_duplicate.h"
 #include "ngx_http_tccbs_headers.h"
 #include "ngx_http_tccbs_identify.h"
 #include "ngx_http_tccbs_limit.h"
@@ -24,9 +25,10 @@
 
 /*
  * A stage goes on (NGX_OK), refuses (NGX_DECLINED, ctx->error is set), fails
- * (NGX_ERROR) or waits (NGX_AGAIN): then something will call
- * ngx_http_tccbs_resume() with its result.  Each waiting stage owns a timer
- * that is not cancelable, or a reload would drop the request.
+ * (NGX_ERROR), has an answer already (NGX_DONE) or waits (NGX_AGAIN): then
+ * something will call ngx_http_tccbs_resume() with its result.  Each waiting
+ * stage owns a timer that is not cancelable, or a reload would drop the
+ * request.
  */
 
 typedef ngx_int_t (*ngx_http_tccbs_stage_pt)(ngx_http_request_t *r,
@@ -67,6 +69,7 @@ static ngx_http_tccbs_stage_pt  ngx_http_tccbs_stages[] = {
     ngx_http_tccbs_decode,
     ngx_http_tccbs_permit,
     ngx_http_tccbs_limit,
+    ngx_http_tccbs_duplicate,
     ngx_http_tccbs_intend,
     ngx_http_tccbs_send,
     ngx_http_tccbs_outcome,
@@ -213,6 +216,7 @@ ngx_http_tccbs_cleanup(void *data)
     }
 
     ngx_http_tccbs_settle(ctx);
+    ngx_http_tccbs_duplicate_done(ctx);
 
     if (ctx->outcome == NGX_TCCBS_NONE || ctx->outcome == NGX_TCCBS_NOT_SENT) {
         ngx_http_tccbs_limit_refund(ctx);
@@ -303,6 +307,15 @@ ngx_http_tccbs_resume(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx,
             rc = NGX_OK;
         }
 
+        if (rc == NGX_DONE) {
+
+            /* the answer of another call: nothing is spent */
+
+            ngx_http_tccbs_limit_forget(ctx);
+            ngx_http_tccbs_record_refusal(ctx);
+            break;
+        }
+
         if (rc == NGX_ERROR) {
             rc = ngx_http_tccbs_refuse(ctx, "InternalError", "gateway",
                                        "The gateway failed; nothing was sent "
@@ -368,9 +381,18 @@ ngx_http_tccbs_delayed(ngx_event_t *ev)
 {
     ngx_http_tccbs_ctx_t *ctx = ev->data;
 
+    ngx_int_t  rc;
+
     ctx->request->read_event_handler = ngx_http_block_reading;
 
-    ngx_http_tccbs_wake(ctx, NGX_OK);
+    rc = NGX_OK;
+
+    if (ctx->poll) {
+        ctx->poll = 0;
+        rc = ngx_http_tccbs_stages[ctx->stage](ctx->request, ctx);
+    }
+
+    ngx_http_tccbs_wake(ctx, rc);
 }
 
 

@@ -103,6 +103,9 @@ ngx_http_tccbs_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         if (ctx->monitored) {
             ngx_str_set(&value, "would-refuse");
 
+        } else if (ctx->original.len) {
+            ngx_str_set(&value, "duplicate");
+
         } else if (ctx->decided) {
             ngx_str_set(&value, "allowed");
 

@@ -93,6 +93,10 @@ ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
 
     ngx_rbtree_init(&shm->slots, &shm->sentinel, ngx_str_rbtree_insert_value);
 
+    ngx_rbtree_init(&shm->stored, &shm->stored_sentinel,
+                    ngx_rbtree_insert_value);
+    ngx_queue_init(&shm->queue);
+
     shpool->data = shm;
 
     return NGX_OK;

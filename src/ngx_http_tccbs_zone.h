@@ -13,7 +13,7 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  2
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  3
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -70,6 +70,10 @@ typedef struct {
 
     ngx_rbtree_t              slots;
     ngx_rbtree_node_t         sentinel;
+
+    ngx_rbtree_t              stored;         /* ngx_http_tccbs_store.h */
+    ngx_rbtree_node_t         stored_sentinel;
+    ngx_queue_t               queue;
 } ngx_http_tccbs_shm_t;
 
 

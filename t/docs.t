@@ -43,11 +43,11 @@ while ($module =~ /\{\ ngx_string\("(tccbs_\w+)"\),\s+
 
 # defaults, as they are merged
 
-my %known = (3000 => '3s', 5000 => '5s', 30000 => '30s', 55000 => '55s',
+my %known = (3000 => '3s', 5000 => '5s', 30000 => '30s', 55000 => '55s', 300 => '300s', 900 => '15m', 0 => 'off',
     16384 => '16k', 262144 => '256k', 4 => '4', '"DEFAULT"' => 'DEFAULT');
 my $compared = 0;
 
-while ($conf =~ /ngx_conf_merge_(?:msec|size|uint|str)_value\(
+while ($conf =~ /ngx_conf_merge_(?:(?:msec|sec|size|uint|str)_)?value\(
     conf->([\w.]+),\s+prev->[\w.]+,\s+([^)]+)\)/gx)
 {
     my ($field, $value) = ($1, $2);

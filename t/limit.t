@@ -51,7 +51,7 @@ is(call('team-dr')->{code}, '', "call $_ of the burst") for 1 .. 4;
 my $before = () = $t->emulated;
 my $r = call('team-dr');
 
-is($r->{code}, 'RequestLimitExceeded.IPLimitExceeded', 'over the rate');
+is($r->{code}, 'RequestLimitExceeded', 'over the rate');
 like($r->{message}, qr{limited to 1r/m with a burst of 3}, 'says the limit');
 like($r->{headers}{'retry-after'}, qr/^(5\d|60)$/, 'says when to come back');
 is(scalar(() = $t->emulated), $before, 'nothing was sent');
@@ -68,14 +68,14 @@ is($t->call('DescribeSnapshots', { Limit => 5 }, region => 'ap-beijing')
 # reload and a killed worker keep what was used
 
 $t->reload;
-is(call('team-dr')->{code}, 'RequestLimitExceeded.IPLimitExceeded',
+is(call('team-dr')->{code}, 'RequestLimitExceeded',
     'after a reload');
 
 my ($worker) = $t->workers;
 kill 'KILL', $worker;
 $t->wait_for(sub { my @w = $t->workers;
     @w == 2 && !grep { $_ == $worker } @w });
-is(call('team-dr')->{code}, 'RequestLimitExceeded.IPLimitExceeded',
+is(call('team-dr')->{code}, 'RequestLimitExceeded',
     'after a killed worker');
 
 # within the burst calls are delayed to the rate

@@ -24,7 +24,7 @@ my $run = 0;
 sub new {
     my ($class, %o) = @_;
 
-    my $tag = join('', map { ('a' .. 'z')[rand 26] } 1 .. 4);
+    my $tag = sprintf('%x%x', $$, int(time * 1000) % 0xfffff);
 
     return bless { rate => 200, seconds => 1, connections => 4, timeout => 60,
         params => sub { return { SnapshotId => sprintf('snap-%s%07d', $tag,

@@ -1,0 +1,376 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_tccbs_store.h"
+
+
+/* how many entries are looked at for each one that is made */
+
+#define NGX_HTTP_TCCBS_STORE_SWEEP  8
+
+
+static ngx_rbtree_key_t ngx_http_tccbs_store_key(const u_char *key);
+static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_find(
+    ngx_http_tccbs_shm_t *shm, const u_char *key);
+static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_make(
+    ngx_slab_pool_t *shpool, const u_char *key, ngx_str_t *id);
+static void ngx_http_tccbs_store_fly(ngx_http_tccbs_stored_t *entry,
+    ngx_str_t *id);
+static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry,
+    time_t hold);
+static void ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n);
+static void ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry);
+
+
+ngx_int_t
+ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id, ngx_uint_t waited,
+    time_t hold, ngx_pool_t *pool, ngx_http_tccbs_stored_t **entry,
+    ngx_http_tccbs_found_t *found)
+{
+    ngx_int_t                 rc;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_tccbs_stored_t  *e;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    e = ngx_http_tccbs_store_find(shpool->data, key);
+
+    if (e && !ngx_http_tccbs_store_judge(e, hold)) {
+        ngx_http_tccbs_store_free(shpool, e);
+        e = NULL;
+    }
+
+    if (e == NULL) {
+        e = ngx_http_tccbs_store_make(shpool, key, id);
+        rc = e ? NGX_OK : NGX_DECLINED;
+        goto done;
+    }
+
+    ngx_memcpy(found->id, e->id, sizeof(found->id));
+    found->outcome = e->outcome;
+    found->expires = e->expires;
+
+    switch (e->state) {
+
+    case NGX_HTTP_TCCBS_FLYING:
+        rc = NGX_AGAIN;
+        break;
+
+    case NGX_HTTP_TCCBS_HELD:
+        rc = NGX_BUSY;
+        break;
+
+    default: /* NGX_HTTP_TCCBS_ANSWERED */
+
+        if (e->again && !waited) {
+            ngx_http_tccbs_store_fly(e, id);
+            rc = NGX_OK;
+            break;
+        }
+
+        found->answer.len = e->len;
+        found->answer.data = ngx_pnalloc(pool, e->len);
+
+        if (found->answer.data == NULL) {
+            rc = NGX_ERROR;
+            break;
+        }
+
+        ngx_memcpy(found->answer.data, e->answer, e->len);
+        rc = NGX_DONE;
+    }
+
+done:
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    if (rc == NGX_OK) {
+        *entry = e;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_store_look(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_http_tccbs_found_t *found)
+{
+    ngx_int_t                 rc;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_tccbs_stored_t  *e;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    rc = NGX_OK;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    e = ngx_http_tccbs_store_find(shpool->data, key);
+
+    if (e && e->state == NGX_HTTP_TCCBS_HELD && e->expires > ngx_time()) {
+        ngx_memcpy(found->id, e->id, sizeof(found->id));
+        found->expires = e->expires;
+        rc = NGX_BUSY;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_stored_t *entry, ngx_uint_t outcome, ngx_str_t *answer,
+    time_t seconds, ngx_uint_t again)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    entry->answer = ngx_slab_alloc_locked(shpool, answer->len);
+
+    if (entry->answer == NULL) {
+        ngx_http_tccbs_store_sweep(shpool, (ngx_uint_t) -1);
+        entry->answer = ngx_slab_alloc_locked(shpool, answer->len);
+    }
+
+    if (entry->answer) {
+        ngx_memcpy(entry->answer, answer->data, answer->len);
+        entry->len = answer->len;
+        entry->state = NGX_HTTP_TCCBS_ANSWERED;
+
+    } else {
+
+        /* no room for the answer: the copy is not to be made again anyhow */
+
+        entry->state = NGX_HTTP_TCCBS_HELD;
+    }
+
+    entry->outcome = outcome;
+    entry->again = again;
+    entry->expires = ngx_time() + seconds;
+    entry->owner = 0;
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+void
+ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_stored_t *entry, time_t seconds)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    entry->state = NGX_HTTP_TCCBS_HELD;
+    entry->expires = ngx_time() + seconds;
+    entry->owner = 0;
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+void
+ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_stored_t *entry)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_tccbs_store_free(shpool, entry);
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+static ngx_rbtree_key_t
+ngx_http_tccbs_store_key(const u_char *key)
+{
+    ngx_rbtree_key_t  k;
+
+    ngx_memcpy(&k, key, sizeof(ngx_rbtree_key_t));
+
+    return k;
+}
+
+
+/* A tree by the first bytes of the digest: the others hardly ever matter. */
+
+static ngx_http_tccbs_stored_t *
+ngx_http_tccbs_store_find(ngx_http_tccbs_shm_t *shm, const u_char *key)
+{
+    ngx_int_t                 rc;
+    ngx_rbtree_key_t          k;
+    ngx_rbtree_node_t        *node;
+    ngx_http_tccbs_stored_t  *entry;
+
+    k = ngx_http_tccbs_store_key(key);
+    node = shm->stored.root;
+
+    while (node != shm->stored.sentinel) {
+
+        if (k != node->key) {
+            node = (k < node->key) ? node->left : node->right;
+            continue;
+        }
+
+        entry = (ngx_http_tccbs_stored_t *) node;
+        rc = ngx_memcmp(key, entry->key, sizeof(entry->key));
+
+        if (rc == 0) {
+            return entry;
+        }
+
+        node = node->right;
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_tccbs_stored_t *
+ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
+    ngx_str_t *id)
+{
+    ngx_http_tccbs_shm_t     *shm;
+    ngx_http_tccbs_stored_t  *entry;
+
+    shm = shpool->data;
+
+    ngx_http_tccbs_store_sweep(shpool, NGX_HTTP_TCCBS_STORE_SWEEP);
+
+    entry = ngx_slab_calloc_locked(shpool, sizeof(ngx_http_tccbs_stored_t));
+
+    if (entry == NULL) {
+        ngx_http_tccbs_store_sweep(shpool, (ngx_uint_t) -1);
+
+        entry = ngx_slab_calloc_locked(shpool,
+                                       sizeof(ngx_http_tccbs_stored_t));
+    }
+
+    if (entry == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(entry->key, key, sizeof(entry->key));
+    entry->node.key = ngx_http_tccbs_store_key(key);
+
+    ngx_http_tccbs_store_fly(entry, id);
+
+    ngx_rbtree_insert(&shm->stored, &entry->node);
+    ngx_queue_insert_tail(&shm->queue, &entry->queue);
+
+    return entry;
+}
+
+
+static void
+ngx_http_tccbs_store_fly(ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
+{
+    ngx_memcpy(entry->id, id->data, sizeof(entry->id));
+
+    entry->state = NGX_HTTP_TCCBS_FLYING;
+    entry->owner = ngx_pid;
+    entry->sent = 0;
+}
+
+
+/* Whether an entry is alive; what a dead worker left is decided here. */
+
+static ngx_uint_t
+ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
+{
+    if (entry->state != NGX_HTTP_TCCBS_FLYING) {
+        return entry->expires > ngx_time();
+    }
+
+    if (kill((pid_t) entry->owner, 0) != -1 || ngx_errno != ESRCH) {
+        return 1;
+    }
+
+    if (!entry->sent) {
+        return 0;
+    }
+
+    entry->state = NGX_HTTP_TCCBS_HELD;
+    entry->expires = ngx_time() + hold;
+    entry->owner = 0;
+
+    return 1;
+}
+
+
+/* Looks at the "n" entries that were not looked at for the longest time. */
+
+static void
+ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
+{
+    ngx_queue_t              *q, *last;
+    ngx_http_tccbs_shm_t     *shm;
+    ngx_http_tccbs_stored_t  *entry;
+
+    shm = shpool->data;
+
+    if (ngx_queue_empty(&shm->queue)) {
+        return;
+    }
+
+    last = ngx_queue_last(&shm->queue);
+
+    while (n--) {
+
+        q = ngx_queue_head(&shm->queue);
+        entry = ngx_queue_data(q, ngx_http_tccbs_stored_t, queue);
+
+        if (entry->state != NGX_HTTP_TCCBS_FLYING
+            && entry->expires <= ngx_time())
+        {
+            ngx_http_tccbs_store_free(shpool, entry);
+
+        } else {
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&shm->queue, q);
+        }
+
+        if (q == last) {
+            break;
+        }
+    }
+}
+
+
+static void
+ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry)
+{
+    ngx_http_tccbs_shm_t  *shm;
+
+    shm = shpool->data;
+
+    ngx_rbtree_delete(&shm->stored, &entry->node);
+    ngx_queue_remove(&entry->queue);
+
+    if (entry->answer) {
+        ngx_slab_free_locked(shpool, entry->answer);
+    }
+
+    ngx_slab_free_locked(shpool, entry);
+}
