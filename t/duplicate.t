@@ -61,7 +61,8 @@ for my $other ({ SnapshotName => 'x' }, { SnapshotId => 'snap-other0001' },
 }
 
 is(sent(), 4, 'another name, snapshot or set of regions is another call');
-call($params, region => 'ap-shanghai', stamp => time - 100);
+my $source = call($params, region => 'ap-shanghai', stamp => int(time) - 100);
+is($source->{code}, '', 'from another source');
 is(sent(), 5, 'and so is another source');
 
 # limits are not spent on what is not sent

@@ -10,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::XS;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Load;
@@ -85,7 +86,9 @@ my %arrived = map { ($_->{headers}{'x-tc-traceid'}[0] // '') => 1 }
     $t->emulated;
 cmp_ok(scalar(keys %arrived), '>=', @told - @failed, 'reload: all arrived');
 
-# killed workers
+# killed workers, with calls in flight at any time
+
+$t->faults({ kind => 'delay', ms => 25, forever => JSON::XS::true });
 
 @pids = TCCBS::Load::start($t, rate => 200, seconds => 1 + $rounds * 0.25);
 
@@ -99,7 +102,12 @@ is(TCCBS::Load::finish(@pids), 0, 'kill: clients are well');
 
 @told = agree('kill');
 
-cmp_ok(scalar(grep { $_->{error} } @told), '>', 0, 'kill: it was felt');
+my $killed = () = $t->slurp('logs/error.log') =~ /exited on signal 9/g;
+cmp_ok($killed, '>=', $rounds - 2, 'kill: workers were killed');
+cmp_ok(scalar($t->audit(kind => 'recovery')), '>', 0,
+    'kill: calls were in flight');
+
+$t->faults;
 
 # a fast stop leaves no intent open
 
