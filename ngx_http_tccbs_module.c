@@ -397,9 +397,11 @@ ngx_http_tccbs_postconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                   i;
-    ngx_http_tccbs_account_t   **accounts;
-    ngx_http_tccbs_main_conf_t  *mcf;
+    ngx_uint_t                      i, n;
+    ngx_http_tccbs_budget_t        *budget;
+    ngx_http_tccbs_account_t      **accounts;
+    ngx_http_tccbs_main_conf_t     *mcf;
+    ngx_http_tccbs_credential_t   **credentials;
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_tccbs_module);
 
@@ -407,24 +409,48 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    /* the slots are at the same address in all processes */
+    /* shared memory is at the same address in all processes */
+
+    credentials = mcf->credentials.elts;
+
+    for (i = 0; i < mcf->credentials.nelts; i++) {
+        for (n = 0; n < NGX_TCCBS_NACTIONS; n++) {
+
+            budget = ngx_http_tccbs_zone_named(mcf->zone,
+                                               n ? "describe " : "copy ",
+                                               &credentials[i]->name,
+                                               sizeof(ngx_http_tccbs_budget_t));
+            if (budget == NULL) {
+                goto full;
+            }
+
+            ngx_http_tccbs_queue_init(budget);
+            credentials[i]->budget[n] = budget;
+        }
+    }
 
     accounts = mcf->accounts.elts;
 
     for (i = 0; i < mcf->accounts.nelts; i++) {
 
-        accounts[i]->slot = ngx_http_tccbs_slot(mcf->zone,
-                                                &accounts[i]->name);
-        if (accounts[i]->slot == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                          "tccbs_zone \"%V\" has no room for %ui accounts, "
-                          "make it larger", &mcf->zone->shm.name,
-                          mcf->accounts.nelts);
-            return NGX_ERROR;
+        accounts[i]->usage = ngx_http_tccbs_zone_named(mcf->zone, "account ",
+                                               &accounts[i]->name,
+                                               sizeof(ngx_http_tccbs_usage_t));
+        if (accounts[i]->usage == NULL) {
+            goto full;
         }
     }
 
     return ngx_http_tccbs_journal_own(cycle, &mcf->audit.journal);
+
+full:
+
+    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                  "tccbs_zone \"%V\" has no room for %ui accounts, "
+                  "make it larger", &mcf->zone->shm.name,
+                  mcf->accounts.nelts);
+
+    return NGX_ERROR;
 }
 
 

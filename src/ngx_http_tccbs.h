@@ -134,6 +134,10 @@ struct ngx_http_tccbs_ctx_s {
     ngx_str_t                      stored;       /* answer of another call */
     ngx_str_t                      original;     /* its id */
 
+    ngx_http_tccbs_waiter_t       *waiter;       /* in the queue */
+    ngx_msec_t                     queued;       /* since then */
+    ngx_msec_t                     waiting;      /* for so long */
+
     ngx_http_tccbs_flight_t       *flight;       /* open intent */
     ngx_http_tccbs_audit_wait_t    wait;
     ngx_event_t                    timer;        /* of the stage */

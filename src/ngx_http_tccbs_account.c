@@ -36,6 +36,7 @@ static char *ngx_http_tccbs_account_regions(ngx_conf_t *cf,
 static char *ngx_http_tccbs_account_snapshots(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_account_rate(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_account_quota(ngx_conf_t *cf, void *object);
+static char *ngx_http_tccbs_account_weight(ngx_conf_t *cf, void *object);
 static ngx_str_t *ngx_http_tccbs_account_push(ngx_conf_t *cf,
     ngx_array_t *array, ngx_str_t *value);
 
@@ -50,6 +51,7 @@ static ngx_tccbs_block_command_t  ngx_http_tccbs_account_commands[] = {
     { ngx_string("snapshots"), 1, 1024, ngx_http_tccbs_account_snapshots },
     { ngx_string("rate"), 1, 3, ngx_http_tccbs_account_rate },
     { ngx_string("quota"), 1, 1, ngx_http_tccbs_account_quota },
+    { ngx_string("weight"), 1, 1, ngx_http_tccbs_account_weight },
     { ngx_null_string, 0, 0, NULL }
 };
 
@@ -71,6 +73,7 @@ ngx_http_tccbs_account_block(ngx_conf_t *cf, ngx_http_tccbs_account_t *account)
 
     account->file = cf->conf_file->file.name.data;
     account->line = cf->conf_file->line;
+    account->weight = 1;
 
     for (i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
         if (ngx_array_init(arrays[i], cf->pool, 2, sizeof(ngx_str_t))
@@ -470,6 +473,31 @@ ngx_http_tccbs_account_quota(ngx_conf_t *cf, void *object)
     }
 
     account->quota = n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tccbs_account_weight(ngx_conf_t *cf, void *object)
+{
+    ngx_http_tccbs_account_t *account = object;
+
+    ngx_int_t    n;
+    ngx_str_t   *value;
+
+    value = cf->args->elts;
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 1 || n > 1000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid weight \"%V\", a number from 1 to 1000 is "
+                           "expected", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    account->weight = n;
 
     return NGX_CONF_OK;
 }

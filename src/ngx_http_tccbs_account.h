@@ -57,7 +57,9 @@ struct ngx_http_tccbs_account_s {
     ngx_uint_t                    rate_nodelay;
     ngx_uint_t                    quota;      /* copies a day; 0: no limit */
 
-    ngx_http_tccbs_slot_t        *slot;
+    ngx_uint_t                    weight;
+
+    ngx_http_tccbs_usage_t       *usage;
 };
 
 

@@ -244,6 +244,7 @@ ngx_http_tccbs_policy_digest(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
         ngx_tccbs_out_string(&out, &account->rate);
         ngx_tccbs_out_uint(&out, account->rate_burst);
         ngx_tccbs_out_uint(&out, account->quota);
+        ngx_tccbs_out_uint(&out, account->weight);
 
         for (n = 0; n < account->nkeys; n++) {
             ngx_tccbs_out_string(&out, &account->keys[n]->id);

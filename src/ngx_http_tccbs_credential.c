@@ -16,6 +16,13 @@
 #define NGX_HTTP_TCCBS_CREDENTIAL_ID     1024
 #define NGX_HTTP_TCCBS_CREDENTIAL_TOKEN  4096
 
+/*
+ * One call in microseconds, a hundredth above the reciprocal of the limit: the
+ * way to Tencent is not the same for each call, and no second may see more.
+ */
+
+#define NGX_HTTP_TCCBS_CREDENTIAL_COST(n)  (1010000 / (n))
+
 
 /* The signing key of the day, one per credential and worker. */
 
@@ -27,6 +34,8 @@ typedef struct {
 
 static char *ngx_http_tccbs_credential_file(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_credential_env(ngx_conf_t *cf, void *object);
+static char *ngx_http_tccbs_credential_limit(ngx_conf_t *cf, void *object);
+static char *ngx_http_tccbs_credential_queue(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_credential_set(ngx_conf_t *cf,
     ngx_http_tccbs_credential_t *credential, ngx_str_t *id, ngx_str_t *key,
     ngx_str_t *token, ngx_str_t *source);
@@ -41,6 +50,8 @@ static ngx_tccbs_mac_t *ngx_http_tccbs_credential_mac(
 static ngx_tccbs_block_command_t  ngx_http_tccbs_credential_commands[] = {
     { ngx_string("file"), 1, 1, ngx_http_tccbs_credential_file },
     { ngx_string("env"), 0, 0, ngx_http_tccbs_credential_env },
+    { ngx_string("limit"), 1, 1, ngx_http_tccbs_credential_limit },
+    { ngx_string("queue"), 2, 2, ngx_http_tccbs_credential_queue },
     { ngx_null_string, 0, 0, NULL }
 };
 
@@ -77,6 +88,81 @@ ngx_http_tccbs_credential_block(ngx_conf_t *cf,
                            &credential->name);
         return NGX_CONF_ERROR;
     }
+
+    if (credential->cost[0] == 0) {
+        credential->cost[0] = NGX_HTTP_TCCBS_CREDENTIAL_COST(20);
+    }
+
+    if (credential->queue_max == 0) {
+        credential->queue_time = 10000;
+        credential->queue_max = 1000;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tccbs_credential_limit(ngx_conf_t *cf, void *object)
+{
+    ngx_http_tccbs_credential_t *credential = object;
+
+    size_t      len;
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+    len = value[1].len;
+    n = NGX_ERROR;
+
+    if (credential->cost[0]) {
+        return "has a duplicate \"limit\"";
+    }
+
+    if (len > 3 && ngx_strncmp(value[1].data + len - 3, "r/s", 3) == 0) {
+        n = ngx_atoi(value[1].data, len - 3);
+    }
+
+    if (n < 1 || n > 10000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid limit \"%V\", \"1r/s\" to \"10000r/s\" is "
+                           "expected", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    credential->cost[0] = NGX_HTTP_TCCBS_CREDENTIAL_COST(n);
+    credential->cost[1] = NGX_HTTP_TCCBS_CREDENTIAL_COST(n);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_tccbs_credential_queue(ngx_conf_t *cf, void *object)
+{
+    ngx_http_tccbs_credential_t *credential = object;
+
+    ngx_int_t   time, n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (credential->queue_max) {
+        return "has a duplicate \"queue\"";
+    }
+
+    time = ngx_parse_time(&value[1], 0);
+    n = ngx_atoi(value[2].data, value[2].len);
+
+    if (time == NGX_ERROR || n < 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid queue \"%V %V\", a time and a number like "
+                           "\"10s 1000\" is expected", &value[1], &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    credential->queue_time = time;
+    credential->queue_max = n;
 
     return NGX_CONF_OK;
 }

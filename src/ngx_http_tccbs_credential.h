@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_tccbs_queue.h"
 #include "ngx_tccbs_conf.h"
 #include "ngx_tccbs_tc3.h"
 
@@ -19,13 +20,19 @@
 typedef struct ngx_http_tccbs_credential_s  ngx_http_tccbs_credential_t;
 
 struct ngx_http_tccbs_credential_s {
-    ngx_str_t            name;
-    ngx_uint_t           index;
-    ngx_tccbs_arena_t   *arena;
+    ngx_str_t                 name;
+    ngx_uint_t                index;
+    ngx_tccbs_arena_t        *arena;
 
-    ngx_str_t            secret_id;
-    ngx_str_t            secret_key;          /* in the arena */
-    ngx_str_t            token;               /* in the arena; may be empty */
+    ngx_str_t                 secret_id;
+    ngx_str_t                 secret_key;     /* in the arena */
+    ngx_str_t                 token;          /* in the arena, or empty */
+
+    uint64_t                  cost[2];        /* of an action; 0: no limit */
+    ngx_msec_t                queue_time;
+    ngx_uint_t                queue_max;
+
+    ngx_http_tccbs_budget_t  *budget[2];
 };
 
 

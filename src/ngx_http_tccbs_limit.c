@@ -23,12 +23,12 @@ ngx_http_tccbs_limit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     time_t                     now;
     uint64_t                   wait;
     ngx_atomic_t              *cell;
-    ngx_http_tccbs_slot_t     *slot;
+    ngx_http_tccbs_usage_t    *usage;
     ngx_http_tccbs_account_t  *account;
 
     account = ctx->account;
-    slot = account->slot;
-    cell = &slot->rate[ctx->call.action];
+    usage = account->usage;
+    cell = &usage->rate[ctx->call.action];
     wait = 0;
 
     if (account->rate_cost
@@ -52,7 +52,7 @@ ngx_http_tccbs_limit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
         now = ngx_time();
 
-        if (ngx_tccbs_quota_take(&slot->quota, now / NGX_HTTP_TCCBS_DAY,
+        if (ngx_tccbs_quota_take(&usage->quota, now / NGX_HTTP_TCCBS_DAY,
                                  ctx->call.nto, account->quota)
             != NGX_OK)
         {
@@ -69,7 +69,7 @@ ngx_http_tccbs_limit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                          "come back in %ui seconds.",
                                          &account->name, account->quota,
                                          (ngx_uint_t) ngx_tccbs_quota_used(
-                                             &slot->quota,
+                                             &usage->quota,
                                              now / NGX_HTTP_TCCBS_DAY),
                                          ctx->call.nto, ctx->retry_after);
         }
@@ -94,7 +94,7 @@ ngx_http_tccbs_limit_refund(ngx_http_tccbs_ctx_t *ctx)
         return;
     }
 
-    ngx_tccbs_quota_give(&ctx->account->slot->quota, ctx->quota_day,
+    ngx_tccbs_quota_give(&ctx->account->usage->quota, ctx->quota_day,
                          ctx->call.nto);
 
     ctx->quota_day = 0;
@@ -107,7 +107,7 @@ ngx_http_tccbs_limit_forget(ngx_http_tccbs_ctx_t *ctx)
     ngx_http_tccbs_limit_refund(ctx);
 
     if (ctx->account->rate_cost) {
-        ngx_tccbs_gcra_give(&ctx->account->slot->rate[ctx->call.action],
+        ngx_tccbs_gcra_give(&ctx->account->usage->rate[ctx->call.action],
                             ctx->account->rate_cost);
     }
 }

@@ -21,6 +21,7 @@
 #include "ngx_http_tccbs_record.h"
 #include "ngx_http_tccbs_refuse.h"
 #include "ngx_http_tccbs_request.h"
+#include "ngx_http_tccbs_turn.h"
 
 
 /*
@@ -70,6 +71,7 @@ static ngx_http_tccbs_stage_pt  ngx_http_tccbs_stages[] = {
     ngx_http_tccbs_permit,
     ngx_http_tccbs_limit,
     ngx_http_tccbs_duplicate,
+    ngx_http_tccbs_turn,
     ngx_http_tccbs_intend,
     ngx_http_tccbs_send,
     ngx_http_tccbs_outcome,
@@ -215,6 +217,7 @@ ngx_http_tccbs_cleanup(void *data)
         ngx_del_timer(&ctx->timer);
     }
 
+    ngx_http_tccbs_turn_leave(ctx);
     ngx_http_tccbs_settle(ctx);
     ngx_http_tccbs_duplicate_done(ctx);
 

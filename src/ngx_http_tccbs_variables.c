@@ -18,7 +18,8 @@ typedef enum {
     NGX_HTTP_TCCBS_VAR_DECISION,
     NGX_HTTP_TCCBS_VAR_CODE,
     NGX_HTTP_TCCBS_VAR_REQUEST_ID,
-    NGX_HTTP_TCCBS_VAR_OUTCOME
+    NGX_HTTP_TCCBS_VAR_OUTCOME,
+    NGX_HTTP_TCCBS_VAR_DELAY
 } ngx_http_tccbs_variable_e;
 
 
@@ -45,6 +46,9 @@ static ngx_http_variable_t  ngx_http_tccbs_vars[] = {
 
     { ngx_string("tccbs_outcome"), NULL, ngx_http_tccbs_variable,
       NGX_HTTP_TCCBS_VAR_OUTCOME, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("tccbs_delay"), NULL, ngx_http_tccbs_variable,
+      NGX_HTTP_TCCBS_VAR_DELAY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -124,6 +128,18 @@ ngx_http_tccbs_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     case NGX_HTTP_TCCBS_VAR_OUTCOME:
         value = ngx_tccbs_outcomes[ctx->outcome];
+        break;
+
+    case NGX_HTTP_TCCBS_VAR_DELAY:
+        value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(value.data, "%T.%03M",
+                                (time_t) ctx->waiting / 1000,
+                                ctx->waiting % 1000)
+                    - value.data;
         break;
     }
 

@@ -91,7 +91,7 @@ ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
-    ngx_rbtree_init(&shm->slots, &shm->sentinel, ngx_str_rbtree_insert_value);
+    ngx_rbtree_init(&shm->named, &shm->sentinel, ngx_str_rbtree_insert_value);
 
     ngx_rbtree_init(&shm->stored, &shm->stored_sentinel,
                     ngx_rbtree_insert_value);
@@ -103,54 +103,60 @@ ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
-ngx_http_tccbs_slot_t *
-ngx_http_tccbs_slot(ngx_shm_zone_t *zone, ngx_str_t *name)
+void *
+ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
+    ngx_str_t *name, size_t size)
 {
-    uint32_t                hash;
-    ngx_str_node_t         *sn;
-    ngx_slab_pool_t        *shpool;
-    ngx_http_tccbs_shm_t   *shm;
-    ngx_http_tccbs_slot_t  *slot;
+    u_char                *p;
+    size_t                 len;
+    uint32_t               hash;
+    ngx_str_t              key;
+    ngx_str_node_t        *sn;
+    ngx_slab_pool_t       *shpool;
+    ngx_http_tccbs_shm_t  *shm;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     shm = shpool->data;
-    hash = ngx_crc32_long(name->data, name->len);
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    sn = ngx_str_rbtree_lookup(&shm->slots, name, hash);
+    /* the node, what is asked for on a cache line of its own, the name */
 
-    if (sn) {
-        slot = (ngx_http_tccbs_slot_t *)
-                   ((u_char *) sn - offsetof(ngx_http_tccbs_slot_t, sn));
+    len = ngx_strlen(kind);
+    size = ngx_align(size, 64);
+
+    p = ngx_slab_calloc_locked(shpool, 64 + size + len + name->len);
+
+    if (p == NULL) {
         goto done;
     }
 
-    /* a power of two in size, so that slots do not share a cache line */
+    key.data = p + 64 + size;
+    key.len = len + name->len;
 
-    slot = ngx_slab_calloc_locked(shpool, sizeof(ngx_http_tccbs_slot_t));
+    ngx_memcpy(key.data, kind, len);
+    ngx_memcpy(key.data + len, name->data, name->len);
 
-    if (slot) {
-        slot->sn.str.data = ngx_slab_alloc_locked(shpool, name->len);
+    hash = ngx_crc32_long(key.data, key.len);
+    sn = ngx_str_rbtree_lookup(&shm->named, &key, hash);
 
-        if (slot->sn.str.data == NULL) {
-            ngx_slab_free_locked(shpool, slot);
-            slot = NULL;
-        }
+    if (sn) {
+        ngx_slab_free_locked(shpool, p);
+        p = (u_char *) sn;
+        goto done;
     }
 
-    if (slot) {
-        ngx_memcpy(slot->sn.str.data, name->data, name->len);
-        slot->sn.str.len = name->len;
-        slot->sn.node.key = hash;
-        ngx_rbtree_insert(&shm->slots, &slot->sn.node);
-    }
+    sn = (ngx_str_node_t *) p;
+    sn->str = key;
+    sn->node.key = hash;
+
+    ngx_rbtree_insert(&shm->named, &sn->node);
 
 done:
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    return slot;
+    return p ? p + 64 : NULL;
 }
 
 

@@ -13,7 +13,7 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  3
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  4
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -44,18 +44,15 @@ typedef struct {
 } ngx_http_tccbs_seen_t;
 
 
-/*
- * What an account has used, found by name at configuration: each on a cache
- * line of its own.  A slot is never freed.
- */
+/* What an account has used; made at configuration and never freed. */
 
 #define NGX_HTTP_TCCBS_RATES  2               /* one for each action */
 
 typedef struct {
     ngx_atomic_t       rate[NGX_HTTP_TCCBS_RATES];
     ngx_atomic_t       quota;
-    ngx_str_node_t     sn;
-} ngx_http_tccbs_slot_t;
+    uint64_t           finish[NGX_HTTP_TCCBS_RATES];  /* tag in the queue */
+} ngx_http_tccbs_usage_t;
 
 
 typedef struct {
@@ -68,7 +65,7 @@ typedef struct {
     ngx_uint_t                nseen;      /* a power of two */
     ngx_http_tccbs_seen_t    *seen;
 
-    ngx_rbtree_t              slots;
+    ngx_rbtree_t              named;
     ngx_rbtree_node_t         sentinel;
 
     ngx_rbtree_t              stored;         /* ngx_http_tccbs_store.h */
@@ -86,11 +83,11 @@ ngx_shm_zone_t *ngx_http_tccbs_zone_add(ngx_conf_t *cf, ngx_str_t *name,
 ngx_http_tccbs_shm_t *ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone);
 
 /*
- * The slot of that name, which is made when there is none; for the master,
+ * "size" bytes under that name, zeroed when there were none; for the master,
  * before it forks.  NULL when the zone is full.
  */
-ngx_http_tccbs_slot_t *ngx_http_tccbs_slot(ngx_shm_zone_t *zone,
-    ngx_str_t *name);
+void *ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
+    ngx_str_t *name, size_t size);
 
 /* Takes a free entry for this process, or returns NULL. */
 ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone,

@@ -47,7 +47,8 @@ sub text {
         servers => '', listen => 'ssl',
         accounts => $t->account('team-dr'),
         zone => 'tccbs_zone tccbs:4m;',
-        credential => "tccbs_credential prod { file $dir/keys/prod.json; }",
+        credential => "tccbs_credential prod { file $dir/keys/prod.json;"
+            . " limit 10000r/s; }",
         audit => "tccbs_audit $dir/audit.jsonl;",
         trusted => "tccbs_ssl_trusted_certificate $pki/ca.crt;",
         pass => 'https://cbs.intl.tencentcloudapi.com',
