@@ -137,6 +137,7 @@ struct ngx_http_tccbs_ctx_s {
     ngx_http_tccbs_waiter_t       *waiter;       /* in the queue */
     ngx_msec_t                     queued;       /* since then */
     ngx_msec_t                     waiting;      /* for so long */
+    ngx_uint_t                     throttled;    /* attempts refused so */
 
     ngx_http_tccbs_flight_t       *flight;       /* open intent */
     ngx_http_tccbs_audit_wait_t    wait;
@@ -154,6 +155,7 @@ struct ngx_http_tccbs_ctx_s {
     unsigned                       monitored:1;  /* would be refused */
     unsigned                       poll:1;       /* ask the stage again */
     unsigned                       waited:1;     /* for another call */
+    unsigned                       retry:1;      /* another attempt follows */
     unsigned                       answered:1;
     unsigned                       replaced:1;
 };

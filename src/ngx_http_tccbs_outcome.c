@@ -15,6 +15,10 @@
 #include "ngx_http_tccbs_refuse.h"
 
 
+#define NGX_HTTP_TCCBS_ATTEMPTS  4
+
+
+static void ngx_http_tccbs_throttle(ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_classify(ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_classify_reply(ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_unknown(ngx_http_tccbs_ctx_t *ctx,
@@ -29,8 +33,52 @@ ngx_http_tccbs_settle(ngx_http_tccbs_ctx_t *ctx)
     }
 
     ngx_http_tccbs_classify(ctx);
+    ngx_http_tccbs_throttle(ctx);
     ngx_http_tccbs_record_outcome(ctx);
-    ngx_http_tccbs_duplicate_done(ctx);
+
+    if (!ctx->retry) {
+        ngx_http_tccbs_duplicate_done(ctx);
+    }
+}
+
+
+/*
+ * Tencent refuses for its rate before it does anything: the only answer after
+ * which the gateway itself tries again, with a record of its own.
+ */
+
+static void
+ngx_http_tccbs_throttle(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_msec_t                left;
+    ngx_http_tccbs_budget_t  *budget;
+
+    static ngx_str_t  limit = ngx_string("RequestLimitExceeded");
+
+    budget = ctx->account->credential->budget[ctx->call.action];
+
+    if (ctx->outcome != NGX_TCCBS_REJECTED || ctx->reply.code.len < limit.len
+        || ngx_strncmp(ctx->reply.code.data, limit.data, limit.len) != 0)
+    {
+        if (ctx->attempt.complete) {
+            ngx_http_tccbs_queue_passed(budget);
+        }
+
+        return;
+    }
+
+    ngx_http_tccbs_queue_throttled(budget);
+
+    ctx->throttled++;
+
+    /* the answer must still come in time, with an attempt of usual length */
+
+    left = ctx->lcf->total_timeout - (ngx_current_msec - ctx->start);
+
+    ctx->retry = (ctx->throttled < NGX_HTTP_TCCBS_ATTEMPTS
+                  && !ctx->request->connection->error
+                  && (ngx_msec_int_t) left
+                     > (ngx_msec_int_t) ctx->lcf->total_timeout / 2);
 }
 
 

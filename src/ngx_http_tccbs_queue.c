@@ -14,11 +14,17 @@
 
 #define NGX_HTTP_TCCBS_QUEUE_TAG    1000000    /* of one call of weight one */
 
+/* how much slower, see ngx_http_tccbs_queue_throttled() */
+
+#define NGX_HTTP_TCCBS_QUEUE_ONE    1024
+#define NGX_HTTP_TCCBS_QUEUE_MOST   (7 * NGX_HTTP_TCCBS_QUEUE_ONE)
+#define NGX_HTTP_TCCBS_QUEUE_GROW   64
+
 /* who is that near to the head looks often, the others have time */
 
-#define NGX_HTTP_TCCBS_QUEUE_NEAR   4
-#define NGX_HTTP_TCCBS_QUEUE_SOON   5          /* milliseconds */
-#define NGX_HTTP_TCCBS_QUEUE_LATER  50
+#define NGX_HTTP_TCCBS_QUEUE_NEAR   8
+#define NGX_HTTP_TCCBS_QUEUE_SOON   2          /* milliseconds */
+#define NGX_HTTP_TCCBS_QUEUE_LATER  20
 
 
 static void ngx_http_tccbs_queue_insert(ngx_rbtree_node_t *temp,
@@ -98,6 +104,8 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
         goto done;
     }
 
+    cost += cost * budget->shrink / NGX_HTTP_TCCBS_QUEUE_ONE;
+
     if (ngx_tccbs_gcra_take(&budget->cell, now, cost, 0, &wait) != NGX_OK) {
         *delay = wait / 1000 + 1;
         goto done;
@@ -115,6 +123,33 @@ done:
     ngx_shmtx_unlock(&shpool->mutex);
 
     return rc;
+}
+
+
+/* Lost updates of two workers at once are small and do not matter here. */
+
+void
+ngx_http_tccbs_queue_throttled(ngx_http_tccbs_budget_t *budget)
+{
+    ngx_atomic_uint_t  shrink;
+
+    shrink = budget->shrink;
+    shrink += (NGX_HTTP_TCCBS_QUEUE_ONE + shrink) / 2;
+
+    budget->shrink = ngx_min(shrink, NGX_HTTP_TCCBS_QUEUE_MOST);
+}
+
+
+void
+ngx_http_tccbs_queue_passed(ngx_http_tccbs_budget_t *budget)
+{
+    ngx_atomic_uint_t  shrink;
+
+    shrink = budget->shrink;
+
+    if (shrink) {
+        budget->shrink = shrink - ngx_min(shrink, NGX_HTTP_TCCBS_QUEUE_GROW);
+    }
 }
 
 

@@ -24,6 +24,7 @@
 
 typedef struct {
     ngx_atomic_t          cell;               /* next slot, microseconds */
+    ngx_atomic_t          shrink;             /* added to the cost, in 1/1024 */
     uint64_t              vtime;
     uint64_t              seq;
     ngx_uint_t            n;                  /* waiters */
@@ -48,6 +49,13 @@ ngx_int_t ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
     ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t **waiter,
     uint64_t *finish, ngx_uint_t weight, uint64_t cost, ngx_uint_t max,
     ngx_msec_t *delay);
+
+/*
+ * Tencent has or has not refused a call for its rate: the limit shrinks by a
+ * third, to an eighth at the most, or grows back in small steps.
+ */
+void ngx_http_tccbs_queue_throttled(ngx_http_tccbs_budget_t *budget);
+void ngx_http_tccbs_queue_passed(ngx_http_tccbs_budget_t *budget);
 
 /* The waiter does not wait any more. */
 void ngx_http_tccbs_queue_leave(ngx_shm_zone_t *zone,

@@ -32,6 +32,9 @@
  * request.
  */
 
+#define NGX_HTTP_TCCBS_BACKOFF  100              /* milliseconds, doubled */
+
+
 typedef ngx_int_t (*ngx_http_tccbs_stage_pt)(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 
@@ -61,6 +64,8 @@ static void ngx_http_tccbs_send_timeout(ngx_event_t *ev);
 static ngx_int_t ngx_http_tccbs_outcome(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_outcome_timeout(ngx_event_t *ev);
+static ngx_int_t ngx_http_tccbs_again(ngx_http_request_t *r,
+    ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_durable(void *data, ngx_int_t rc);
 
 
@@ -75,6 +80,7 @@ static ngx_http_tccbs_stage_pt  ngx_http_tccbs_stages[] = {
     ngx_http_tccbs_intend,
     ngx_http_tccbs_send,
     ngx_http_tccbs_outcome,
+    ngx_http_tccbs_again,
     NULL
 };
 
@@ -587,6 +593,50 @@ ngx_http_tccbs_outcome_timeout(ngx_event_t *ev)
     ctx->pending = 1;
 
     ngx_http_tccbs_wake(ctx, NGX_OK);
+}
+
+
+/*
+ * After a refusal for the rate: back into the queue, after a while, with an id
+ * and records of its own.
+ */
+
+static ngx_int_t
+ngx_http_tccbs_again(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
+{
+    u_char  *id;
+
+    if (!ctx->retry) {
+        return NGX_OK;
+    }
+
+    id = ngx_pnalloc(r->pool, NGX_TCCBS_UUID_LEN);
+
+    if (id == NULL || ngx_tccbs_uuid(id) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    ctx->id.data = id;
+
+    ngx_memzero(&ctx->reply, sizeof(ngx_tccbs_reply_t));
+
+    ctx->outcome = NGX_TCCBS_NONE;
+    ctx->retry = 0;
+    ctx->decided = 0;
+    ctx->recorded = 0;
+    ctx->pending = 0;
+
+    if (ctx->entry) {
+        ctx->entry->sent = 0;
+    }
+
+    while (ngx_http_tccbs_stages[ctx->stage + 1] != ngx_http_tccbs_turn) {
+        ctx->stage--;
+    }
+
+    ctx->delay = NGX_HTTP_TCCBS_BACKOFF << ctx->throttled;
+
+    return NGX_AGAIN;
 }
 
 
