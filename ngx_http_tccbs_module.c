@@ -14,6 +14,7 @@
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
 #include "ngx_http_tccbs_recovery.h"
+#include "ngx_http_tccbs_restore.h"
 #include "ngx_http_tccbs_set.h"
 #include "ngx_http_tccbs_variables.h"
 
@@ -439,6 +440,13 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
         if (accounts[i]->usage == NULL) {
             goto full;
         }
+    }
+
+    if (ngx_http_tccbs_restore(cycle, &mcf->audit, mcf->hold,
+                               mcf->replay_window)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     return ngx_http_tccbs_journal_own(cycle, &mcf->audit.journal);

@@ -30,6 +30,8 @@ typedef struct {
     ngx_http_tccbs_audit_conf_t    audit;
     u_char                         policy[16];   /* digest, hexadecimal */
     ngx_uint_t                     pass;         /* tccbs_pass is used */
+    time_t                         hold;         /* the longest */
+    time_t                         replay_window;
 } ngx_http_tccbs_main_conf_t;
 
 
@@ -131,6 +133,7 @@ struct ngx_http_tccbs_ctx_s {
     ngx_http_tccbs_attempt_t       attempt;
 
     ngx_http_tccbs_stored_t       *entry;        /* the call in flight */
+    u_char                         digest[NGX_TCCBS_SHA256_LEN];
     ngx_str_t                      stored;       /* answer of another call */
     ngx_str_t                      original;     /* its id */
 

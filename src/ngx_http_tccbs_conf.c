@@ -357,7 +357,8 @@ ngx_http_tccbs_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_tccbs_loc_conf_t *prev = parent;
     ngx_http_tccbs_loc_conf_t *conf = child;
 
-    ngx_http_complex_value_t  *name;
+    ngx_http_complex_value_t    *name;
+    ngx_http_tccbs_main_conf_t  *mcf;
 
     ngx_conf_merge_msec_value(conf->upstream.connect_timeout,
                               prev->upstream.connect_timeout, 3000);
@@ -383,6 +384,11 @@ ngx_http_tccbs_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (!conf->pass) {
         return NGX_CONF_OK;
     }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tccbs_module);
+
+    mcf->hold = ngx_max(mcf->hold, conf->hold);
+    mcf->replay_window = ngx_max(mcf->replay_window, conf->replay_window);
 
     conf->name = conf->ssl_name.len ? conf->ssl_name : conf->host;
 

@@ -23,9 +23,6 @@
 
 static ngx_int_t ngx_http_tccbs_duplicate_key(ngx_http_tccbs_ctx_t *ctx,
     u_char key[NGX_TCCBS_SHA256_LEN]);
-static ngx_int_t ngx_http_tccbs_duplicate_region_key(
-    ngx_http_tccbs_ctx_t *ctx, ngx_str_t *region,
-    u_char key[NGX_TCCBS_SHA256_LEN]);
 static ngx_int_t ngx_http_tccbs_duplicate_digest(ngx_tccbs_out_t *out,
     u_char key[NGX_TCCBS_SHA256_LEN]);
 static int ngx_libc_cdecl ngx_http_tccbs_duplicate_order(const void *one,
@@ -52,6 +49,8 @@ ngx_http_tccbs_duplicate(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     if (ngx_http_tccbs_duplicate_key(ctx, key) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_memcpy(ctx->digest, key, sizeof(key));
 
     rc = ngx_http_tccbs_store_claim(ctx->mcf->zone, key, &ctx->id,
                                     ctx->waited, ctx->lcf->hold, r->pool,
@@ -122,7 +121,10 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
 
     for (i = 0; i < ctx->call.nto; i++) {
 
-        if (ngx_http_tccbs_duplicate_region_key(ctx, &ctx->call.to[i], key)
+        if (ngx_http_tccbs_store_region_key(ctx->request->pool,
+                                            &ctx->account->credential->name,
+                                            &ctx->call.snapshot,
+                                            &ctx->call.to[i], key)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -232,7 +234,10 @@ ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx)
             continue;
         }
 
-        rc = ngx_http_tccbs_duplicate_region_key(ctx, &ctx->call.to[i], key);
+        rc = ngx_http_tccbs_store_region_key(ctx->request->pool,
+                                             &ctx->account->credential->name,
+                                             &ctx->call.snapshot,
+                                             &ctx->call.to[i], key);
 
         if (rc == NGX_OK) {
             rc = ngx_http_tccbs_store_claim(ctx->mcf->zone, key, &ctx->id, 0,
@@ -304,22 +309,6 @@ ngx_http_tccbs_duplicate_key(ngx_http_tccbs_ctx_t *ctx,
     for (i = 0; i < ctx->call.nto; i++) {
         ngx_tccbs_out_string(&out, &to[i]);
     }
-
-    return ngx_http_tccbs_duplicate_digest(&out, key);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_duplicate_region_key(ngx_http_tccbs_ctx_t *ctx,
-    ngx_str_t *region, u_char key[NGX_TCCBS_SHA256_LEN])
-{
-    ngx_tccbs_out_t  out;
-
-    ngx_tccbs_out_init(&out, ctx->request->pool, 256);
-    ngx_tccbs_out_lit(&out, "hold");
-    ngx_tccbs_out_string(&out, &ctx->account->credential->name);
-    ngx_tccbs_out_string(&out, &ctx->call.snapshot);
-    ngx_tccbs_out_string(&out, region);
 
     return ngx_http_tccbs_duplicate_digest(&out, key);
 }

@@ -28,14 +28,23 @@ static void ngx_http_tccbs_record_per(ngx_tccbs_out_t *out,
 ngx_int_t
 ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_str_t                     rest;
+    ngx_str_t                     rest, call;
     ngx_tccbs_out_t               out;
     ngx_http_tccbs_credential_t  *credential;
+    u_char                        digest[NGX_TCCBS_HEX_LEN];
 
     ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
 
     ngx_tccbs_out_lit(&out, "\"kind\":\"intent\"");
     ngx_http_tccbs_record_caller(&out, ctx);
+
+    if (ctx->entry) {
+        call.data = digest;
+        call.len = ngx_tccbs_hex(digest, ctx->digest, sizeof(ctx->digest))
+                   - digest;
+
+        ngx_http_tccbs_record_str(&out, "call", &call);
+    }
 
     credential = ctx->account->credential;
 

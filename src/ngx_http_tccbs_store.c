@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_store.h"
+#include "ngx_tccbs_out.h"
 
 
 /* how many entries are looked at for each one that is made */
@@ -28,6 +29,27 @@ static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry,
 static void ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n);
 static void ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry);
+
+
+ngx_int_t
+ngx_http_tccbs_store_region_key(ngx_pool_t *pool, ngx_str_t *credential,
+    ngx_str_t *snapshot, ngx_str_t *region, u_char key[NGX_TCCBS_SHA256_LEN])
+{
+    ngx_str_t        text;
+    ngx_tccbs_out_t  out;
+
+    /* strings in quotes: what one ends with cannot begin the next */
+
+    ngx_tccbs_out_init(&out, pool, 256);
+    ngx_tccbs_out_lit(&out, "hold");
+    ngx_tccbs_out_string(&out, credential);
+    ngx_tccbs_out_string(&out, snapshot);
+    ngx_tccbs_out_string(&out, region);
+
+    text = ngx_tccbs_out_str(&out);
+
+    return out.failed ? NGX_ERROR : ngx_tccbs_sha256(key, &text, 1);
+}
 
 
 ngx_int_t

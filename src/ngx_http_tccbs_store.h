@@ -55,6 +55,11 @@ typedef struct {
 } ngx_http_tccbs_found_t;
 
 
+/* The digest of a region that is held: of a credential's snapshot there. */
+ngx_int_t ngx_http_tccbs_store_region_key(ngx_pool_t *pool,
+    ngx_str_t *credential, ngx_str_t *snapshot, ngx_str_t *region,
+    u_char key[NGX_TCCBS_SHA256_LEN]);
+
 /*
  * Claims the digest for a call of this process.  "waited" says that the caller
  * has seen it flying before; "hold" is for a call whose owner died, in seconds.

@@ -11,6 +11,9 @@
 #include "ngx_http_tccbs_zone.h"
 
 
+#define NGX_HTTP_TCCBS_NOBODY  0x7ffffffe        /* no pid */
+
+
 static ngx_int_t ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data);
 
 
@@ -185,6 +188,26 @@ ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone, ngx_str_t *id)
     }
 
     return NULL;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_flight_lost(ngx_shm_zone_t *zone, ngx_str_t *id)
+{
+    ngx_http_tccbs_flight_t  *flight;
+
+    flight = ngx_http_tccbs_flight_take(zone, id);
+
+    if (flight == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* more than the kernel ever gives */
+
+    flight->state = NGX_HTTP_TCCBS_FLIGHT_SENDING;
+    flight->owner = NGX_HTTP_TCCBS_NOBODY;
+
+    return NGX_OK;
 }
 
 

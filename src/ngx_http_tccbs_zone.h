@@ -13,7 +13,7 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  4
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  5
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -59,6 +59,8 @@ typedef struct {
     ngx_uint_t                layout;
     size_t                    size;
 
+    ngx_atomic_t              restored;       /* from the audit log */
+
     ngx_uint_t                nflights;
     ngx_http_tccbs_flight_t  *flights;
 
@@ -92,6 +94,10 @@ void *ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
 /* Takes a free entry for this process, or returns NULL. */
 ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone,
     ngx_str_t *id);
+
+/* An entry whose owner is gone already, for an intent found in the log. */
+ngx_int_t ngx_http_tccbs_flight_lost(ngx_shm_zone_t *zone, ngx_str_t *id);
+
 void ngx_http_tccbs_flight_free(ngx_http_tccbs_flight_t *flight);
 
 /*

@@ -28,7 +28,6 @@ my @cases = (
 
     [ { kind => 'error', code => 'ResourceBusy' }, 'rejected',
       'ResourceBusy' ],
-    [ { kind => 'throttle' }, 'rejected', 'RequestLimitExceeded' ],
     [ { kind => 'error', code => 'AuthFailure.SecretIdNotFound' },
       'rejected', 'ServiceUnavailable' ],
     [ { kind => 'error', code => 'InternalError.ResourceOpFailed' },

@@ -1,0 +1,28 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _NGX_HTTP_TCCBS_RESTORE_H_INCLUDED_
+#define _NGX_HTTP_TCCBS_RESTORE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_tccbs_audit.h"
+
+
+/*
+ * After a start with an empty zone the audit log is read once, in the master:
+ * intents without an outcome become entries of a dead worker, which recovery
+ * closes, and hold their regions for "hold" seconds; copies of the last
+ * "window" seconds get their answers back.  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_http_tccbs_restore(ngx_cycle_t *cycle,
+    ngx_http_tccbs_audit_conf_t *conf, time_t hold, time_t window);
+
+
+#endif /* _NGX_HTTP_TCCBS_RESTORE_H_INCLUDED_ */
