@@ -483,7 +483,8 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
         || ngx_http_tccbs_credential_init(cycle, mcf->credentials.nelts)
            != NGX_OK
         || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK
-        || ngx_http_tccbs_recovery_init(cycle, &mcf->audit) != NGX_OK)
+        || ngx_http_tccbs_recovery_init(cycle, &mcf->audit, mcf->hold)
+           != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "tccbs cannot start in this process");

@@ -10,6 +10,7 @@
 #include <ngx_event.h>
 
 #include "ngx_http_tccbs_recovery.h"
+#include "ngx_http_tccbs_restore.h"
 #include "ngx_tccbs_crypto.h"
 
 
@@ -26,8 +27,8 @@ static ngx_uint_t ngx_http_tccbs_recovery_round(void);
 static u_char *ngx_http_tccbs_recovery_tail(u_char **end);
 static void ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight,
     u_char *tail, u_char *end);
-static ngx_uint_t ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
-    u_char *id, const char *kind);
+static u_char *ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
+    u_char *id, const char *kind, size_t *len);
 
 
 static ngx_http_tccbs_flight_t      *ngx_http_tccbs_claimed[
@@ -36,15 +37,17 @@ static ngx_uint_t                    ngx_http_tccbs_nclaimed;
 static ngx_event_t                   ngx_http_tccbs_recovery_event;
 static ngx_connection_t              ngx_http_tccbs_recovery_dumb;
 static ngx_http_tccbs_audit_conf_t  *ngx_http_tccbs_recovery_conf;
+static time_t                        ngx_http_tccbs_recovery_hold;
 
 
 ngx_int_t
 ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
-    ngx_http_tccbs_audit_conf_t *conf)
+    ngx_http_tccbs_audit_conf_t *conf, time_t hold)
 {
     ngx_event_t  *ev;
 
     ngx_http_tccbs_recovery_conf = conf;
+    ngx_http_tccbs_recovery_hold = hold;
 
     ev = &ngx_http_tccbs_recovery_event;
 
@@ -201,26 +204,45 @@ static void
 ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
     u_char *end)
 {
-    ngx_str_t   id, rest;
-    ngx_uint_t  sending;
+    u_char      *intent;
+    size_t       len;
+    ngx_str_t    id, rest;
+    ngx_uint_t   sending;
 
     id.data = flight->id;
     id.len = NGX_TCCBS_UUID_LEN;
 
+    intent = NULL;
     sending = (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING);
 
-    if (tail
-        && (ngx_http_tccbs_recovery_find(tail, end, id.data, "outcome")
-            || ngx_http_tccbs_recovery_find(tail, end, id.data, "recovery")
-            || (!sending && !ngx_http_tccbs_recovery_find(tail, end, id.data,
-                                                          "intent"))))
-    {
-        ngx_http_tccbs_flight_free(flight);
-        return;
+    if (tail) {
+
+        if (ngx_http_tccbs_recovery_find(tail, end, id.data, "outcome", &len)
+            || ngx_http_tccbs_recovery_find(tail, end, id.data, "recovery",
+                                            &len))
+        {
+            ngx_http_tccbs_flight_free(flight);
+            return;
+        }
+
+        intent = ngx_http_tccbs_recovery_find(tail, end, id.data, "intent",
+                                              &len);
+
+        if (intent == NULL && !sending) {
+            ngx_http_tccbs_flight_free(flight);
+            return;
+        }
     }
 
     if (sending) {
         ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"unknown\"");
+
+        if (intent) {
+            ngx_http_tccbs_restore_intent(ngx_http_tccbs_recovery_conf->zone,
+                                          intent, len,
+                                          ngx_http_tccbs_recovery_hold,
+                                          ngx_cycle->log);
+        }
 
     } else {
         ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"not-sent\"");
@@ -233,11 +255,13 @@ ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
 }
 
 
-static ngx_uint_t
+/* The line that has that record, or NULL. */
+
+static u_char *
 ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
-    const char *kind)
+    const char *kind, size_t *len)
 {
-    u_char  *line;
+    u_char  *start, *line;
     u_char   key[sizeof("\"id\":\"") + NGX_TCCBS_UUID_LEN];
     u_char   want[32];
     size_t   id_len, key_len, want_len;
@@ -246,10 +270,12 @@ ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
     key_len = ngx_sprintf(key, "\"id\":\"%*s\"", id_len, id) - key;
     want_len = ngx_sprintf(want, ",\"kind\":\"%s\"", kind) - want;
 
+    start = p;
+
     for ( ;; ) {
         p = memmem(p, end - p, key, key_len);
         if (p == NULL) {
-            return 0;
+            return NULL;
         }
 
         line = memchr(p, LF, end - p);
@@ -257,7 +283,14 @@ ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
         /* a torn line is no record */
 
         if (line && memmem(p, line - p, want, want_len)) {
-            return 1;
+
+            while (p > start && p[-1] != LF) {
+                p--;
+            }
+
+            *len = line - p;
+
+            return p;
         }
 
         p += key_len;

@@ -56,8 +56,8 @@ static ngx_http_tccbs_open_t *ngx_http_tccbs_restore_find(
 static ngx_int_t ngx_http_tccbs_restore_grow(ngx_http_tccbs_restore_t *ctx);
 static void ngx_http_tccbs_restore_record(ngx_http_tccbs_restore_t *ctx,
     ngx_http_tccbs_open_t *intent, ngx_http_tccbs_open_t *outcome);
-static void ngx_http_tccbs_restore_hold(ngx_http_tccbs_restore_t *ctx,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_str_t *id);
+static void ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t hold,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent);
 static void ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
     ngx_str_t *id, time_t left);
@@ -349,7 +349,7 @@ ngx_http_tccbs_restore_record(ngx_http_tccbs_restore_t *ctx,
                           "no room in the zone to close the intent %V", &id);
         }
 
-        ngx_http_tccbs_restore_hold(ctx, pool, in, &id);
+        ngx_http_tccbs_restore_hold(ctx->conf->zone, ctx->hold, pool, in);
         goto done;
     }
 
@@ -366,7 +366,8 @@ ngx_http_tccbs_restore_record(ngx_http_tccbs_restore_t *ctx,
            - ngx_time();
 
     if (ngx_tccbs_is(&end, "unknown") && left + ctx->hold > 0) {
-        ngx_http_tccbs_restore_hold(ctx, pool, in, &id);
+        ngx_http_tccbs_restore_hold(ctx->conf->zone, left + ctx->hold, pool,
+                                    in);
 
     } else if ((ngx_tccbs_is(&end, "success") || ngx_tccbs_is(&end, "partial"))
                && left + ctx->window > 0)
@@ -381,13 +382,41 @@ done:
 }
 
 
+void
+ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line, size_t len,
+    time_t hold, ngx_log_t *log)
+{
+    ngx_str_t                 text, why;
+    ngx_pool_t               *pool;
+    ngx_tccbs_json_t         *intent;
+    ngx_tccbs_json_limits_t   limits;
+
+    limits.depth = 4;
+    limits.nodes = 1024;
+
+    text.data = line;
+    text.len = len;
+
+    pool = ngx_create_pool(4096, log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_tccbs_json_parse(pool, &text, &limits, &intent, &why) == NGX_OK) {
+        ngx_http_tccbs_restore_hold(zone, hold, pool, intent);
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
 /* Each region of the copy, whatever its name was. */
 
 static void
-ngx_http_tccbs_restore_hold(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
-    ngx_tccbs_json_t *intent, ngx_str_t *id)
+ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t hold,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent)
 {
-    ngx_str_t                 credential, snapshot;
+    ngx_str_t                 credential, snapshot, id;
     ngx_tccbs_json_t         *to;
     ngx_http_tccbs_found_t    found;
     ngx_http_tccbs_stored_t  *entry;
@@ -397,18 +426,23 @@ ngx_http_tccbs_restore_hold(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
                                ngx_tccbs_json_get(intent, "credential"),
                                "name");
     snapshot = ngx_http_tccbs_restore_member(intent, "snapshot");
+    id = ngx_http_tccbs_restore_member(intent, "id");
     to = ngx_tccbs_json_get(intent, "to");
+
+    if (id.len != NGX_TCCBS_UUID_LEN) {
+        return;
+    }
 
     for (to = to ? to->child : NULL; to; to = to->next) {
 
         if (ngx_http_tccbs_store_region_key(pool, &credential, &snapshot,
                                             &to->value, key)
             == NGX_OK
-            && ngx_http_tccbs_store_claim(ctx->conf->zone, key, id, 0,
-                                          ctx->hold, pool, &entry, &found)
+            && ngx_http_tccbs_store_claim(zone, key, &id, 0, hold, pool,
+                                          &entry, &found)
                == NGX_OK)
         {
-            ngx_http_tccbs_store_hold(ctx->conf->zone, entry, ctx->hold);
+            ngx_http_tccbs_store_hold(zone, entry, hold);
         }
     }
 }

@@ -24,5 +24,12 @@
 ngx_int_t ngx_http_tccbs_restore(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf, time_t hold, time_t window);
 
+/*
+ * Holds the regions of the copy whose intent is this line of the log, as long
+ * as "hold" seconds; other lines are left alone.
+ */
+void ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line,
+    size_t len, time_t hold, ngx_log_t *log);
+
 
 #endif /* _NGX_HTTP_TCCBS_RESTORE_H_INCLUDED_ */

@@ -173,6 +173,9 @@ $t->wait_for(sub { my %old = map { $_ => 1 } @old;
 $before = sent();
 is($t->wait_for(sub { my $r = eval { call($dead) }; $r && $r->{code} }),
     'InternalError.ComponentError', 'after a killed worker: held');
+ok($t->wait_for(sub { $t->audit(kind => 'recovery') }), 'it is closed');
+is(call({ %$dead, SnapshotName => 'x' })->{code},
+    'InternalError.ComponentError', 'and the region is held');
 is(sent(), $before, 'not sent');
 $t->release;
 
