@@ -77,12 +77,15 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
 
     if (w == NULL) {
 
-        w = (budget->n < max)
-            ? ngx_slab_calloc_locked(shpool, sizeof(ngx_http_tccbs_waiter_t))
-            : NULL;
+        if (budget->n >= max) {
+            rc = NGX_BUSY;
+            goto done;
+        }
+
+        w = ngx_slab_calloc_locked(shpool, sizeof(ngx_http_tccbs_waiter_t));
 
         if (w == NULL) {
-            rc = NGX_BUSY;
+            rc = NGX_DECLINED;
             goto done;
         }
 

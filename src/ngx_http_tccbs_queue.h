@@ -43,7 +43,7 @@ typedef struct {
  * Asks for a slot.  The first time "*waiter" is NULL and "finish" is the
  * account's tag in the zone.  NGX_OK: the slot is the caller's, the waiter is
  * gone; NGX_AGAIN: to be asked again in *delay milliseconds; NGX_BUSY: there
- * are "max" waiters already, or the zone is full.
+ * are "max" waiters already; NGX_DECLINED: the zone is full.
  */
 ngx_int_t ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
     ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t **waiter,

@@ -60,6 +60,13 @@ ngx_http_tccbs_turn(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
         return ngx_http_tccbs_turn_refuse(ctx, "found the queue full");
     }
 
+    if (rc == NGX_DECLINED) {
+        return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "queue",
+                                     "The gateway has no room for another call "
+                                     "in its queue; nothing was sent to "
+                                     "Tencent Cloud.");
+    }
+
     return rc;
 }
 
