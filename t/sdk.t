@@ -21,7 +21,9 @@ my $t = TCCBS::Test->new;
 
 $t->run(accounts => $t->account('team-dr', snapshots => 'snap-*')
     . $t->account('narrow', snapshots => 'snap-only*',
-        actions => 'CopySnapshotCrossRegions'));
+        actions => 'CopySnapshotCrossRegions')
+    . $t->account('slow', rate => '1r/m nodelay')
+    . $t->account('poor', quota => '1/d'));
 
 sub sdk {
     my (@calls) = @_;
@@ -99,9 +101,19 @@ my @refusals = (
     [ 'MissingParameter', [ $copy, { SnapshotId => 'snap-12345678' } ] ],
     [ 'UnsupportedProtocol', [ $copy, $any, method => 'GET' ] ],
     [ 'MissingParameter', [ $copy, copy(), region => '' ] ],
+    [ 'AuthFailure.TokenFailure', [ $copy, copy(), token => 'x' ] ],
+    [ 'UnknownParameter', [ $copy, { %{copy()}, ClientToken => 'x' } ] ],
+    [ 'UnsupportedRegion', [ $copy, copy(), region => 'Guangzhou' ] ],
+    [ 'RequestSizeLimitExceeded', [ $copy,
+        copy(SnapshotName => 'x' x 20000) ] ],
+    [ 'LimitExceeded', [ $copy, copy(DestinationRegions =>
+        [ 'ap-beijing', 'ap-singapore' ]), account => 'poor' ] ],
+    [ 'RequestLimitExceeded', [ $copy, copy(), account => 'slow' ] ],
     [ 'InvalidSnapshotId.NotFound', [ $copy, { %$any,
         SnapshotId => 'snap-none0001' } ] ],
 );
+
+ok((sdk([ $copy, copy(), account => 'slow' ]))[0]{ok}, 'the one of a minute');
 
 my @results = sdk(map { $_->[1] } @refusals);
 
@@ -117,5 +129,20 @@ for my $i (0 .. $#refusals) {
 my ($last) = (grep { ($_->{body} // '') =~ /snap-none0001/ } $t->emulated)[0];
 is($results[-1]{requestId}, $last->{answered}{request_id},
     'what Tencent refused has its RequestId');
+
+# what the upstream does to a call
+
+for my $case ([ 'drop_before', 'InternalError.ComponentError' ],
+    [ 'bad_json', 'InternalError' ])
+{
+    $t->faults({ kind => $case->[0] });
+    my ($r) = sdk([ $copy, copy() ]);
+    is($r->{code}, $case->[1], "$case->[0]: code");
+    like($r->{message}, qr/outcome is unknown/, "$case->[0]: message");
+}
+
+$t->stop_emulator;
+my ($gone) = sdk([ $copy, copy() ]);
+is($gone->{code}, 'ServiceUnavailable', 'unreachable: code');
 
 $t->done;

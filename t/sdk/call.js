@@ -2,15 +2,15 @@
 
 /*
  * Makes calls with the official SDK, whose only settings are the endpoint and
- * the keys.  Reads a JSON array of {id, key, endpoint, region, action, params,
- * method} from stdin and prints an array of what the SDK returned or threw.
+ * the keys.  Reads a JSON array of {id, key, token, endpoint, region, action,
+ * params, method} from stdin and prints an array of what the SDK returned or threw.
  */
 
 const { cbs } = require("tencentcloud-sdk-nodejs/tencentcloud/services/cbs");
 
 async function call(c) {
     const client = new cbs.v20170312.Client({
-        credential: { secretId: c.id, secretKey: c.key },
+        credential: { secretId: c.id, secretKey: c.key, token: c.token },
         region: c.region,
         profile: {
             httpProfile: {
