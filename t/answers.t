@@ -21,6 +21,7 @@ $t->{pki}->cert('stranger', 'strangers', '/O=example/CN=team-dr');
 
 my $mtls = TCCBS::Test::free_port();
 my $limits = TCCBS::Test::free_port();
+my $other = TCCBS::Test::free_port();
 
 $t->run(http => <<END, servers => <<END2);
     limit_req_zone \$binary_remote_addr zone=one:1m rate=1r/m;
@@ -66,6 +67,17 @@ END
             tccbs_pass https://cbs.intl.tencentcloudapi.com;
         }
         location = /internal/ { rewrite ^ / last; }
+    }
+    server {
+        listen 127.0.0.1:$other default_server;
+        error_page 400 403 404 405 413 414 494 495 496 497 500 502 503 504
+            /tccbs;
+        location = /tccbs {
+            internal;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+        location / { return 403; }
+        location /gone { return 404; }
     }
 END2
 
@@ -146,6 +158,20 @@ for my $case (@cases) {
     is($r->{type}, 'application/json', "$status: type");
     is($r->{code}, $code, "$status: code");
     like($r->{id} // '', qr/^[0-9a-f-]{36}$/, "$status: RequestId");
+}
+
+# the server that is documented for requests that came to the wrong one
+
+for my $case ([ 403, 'IpNotInWhitelist', {} ],
+    [ 404, 'InvalidRequest', { target => '/gone' } ],
+    [ 404, 'InvalidRequest', { target => '/tccbs' } ])
+{
+    my ($status, $code, $o) = @$case;
+    my $r = $t->call($action, copy(), %$o,
+        client => { port => $other, plain => 1 });
+    is($r->{status}, 200, "error_page $status: status");
+    is($r->{type}, 'application/json', "error_page $status: type");
+    is($r->{code}, $code, "error_page $status: code");
 }
 
 # another location of the server keeps its own face
