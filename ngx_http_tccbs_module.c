@@ -162,6 +162,13 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       offsetof(ngx_http_tccbs_loc_conf_t, hold),
       NULL },
 
+    { ngx_string("tccbs_snapshot_tag"),
+      NGX_HTTP_TCCBS_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_tccbs_loc_conf_t, snapshot_tag),
+      NULL },
+
     { ngx_string("tccbs_monitor"),
       NGX_HTTP_TCCBS_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,

@@ -52,6 +52,7 @@ typedef struct {
     size_t                         body_size;
     size_t                         response_size;
     ngx_flag_t                     monitor;
+    ngx_flag_t                     snapshot_tag;
     time_t                         replay_window;
     time_t                         hold;
 

@@ -325,6 +325,7 @@ ngx_http_tccbs_create_loc_conf(ngx_conf_t *cf)
     conf->body_size = NGX_CONF_UNSET_SIZE;
     conf->response_size = NGX_CONF_UNSET_SIZE;
     conf->monitor = NGX_CONF_UNSET;
+    conf->snapshot_tag = NGX_CONF_UNSET;
     conf->replay_window = NGX_CONF_UNSET;
     conf->hold = NGX_CONF_UNSET;
     conf->ssl_verify_depth = NGX_CONF_UNSET_UINT;
@@ -374,6 +375,7 @@ ngx_http_tccbs_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->response_size, prev->response_size,
                               262144);
     ngx_conf_merge_value(conf->monitor, prev->monitor, 0);
+    ngx_conf_merge_value(conf->snapshot_tag, prev->snapshot_tag, 0);
     ngx_conf_merge_sec_value(conf->replay_window, prev->replay_window, 300);
     ngx_conf_merge_sec_value(conf->hold, prev->hold, 900);
 

@@ -125,5 +125,20 @@ ngx_http_tccbs_decode(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
         ngx_str_set(&ctx->rule, "parameters");
     }
 
+    if (rc != NGX_OK || !ctx->lcf->snapshot_tag || action != NGX_TCCBS_COPY) {
+        return rc;
+    }
+
+    rc = ngx_tccbs_call_tag(&ctx->call, r->pool, &ctx->id);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_tccbs_refuse(ctx, "InvalidParameterValue",
+                                     "parameters",
+                                     "`SnapshotName` must have at most %d "
+                                     "characters: the gateway adds a tag.",
+                                     NGX_TCCBS_NAME_MAX - NGX_TCCBS_TAG_LEN
+                                     - 2);
+    }
+
     return rc;
 }

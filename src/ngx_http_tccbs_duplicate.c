@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_duplicate.h"
+#include "ngx_http_tccbs_hold.h"
 #include "ngx_http_tccbs_refuse.h"
 #include "ngx_tccbs_text.h"
 
@@ -30,9 +31,11 @@ static int ngx_libc_cdecl ngx_http_tccbs_duplicate_order(const void *one,
 static ngx_int_t ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_duplicate_held(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_found_t *found);
-static void ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx);
-static ngx_uint_t ngx_http_tccbs_duplicate_definite(ngx_http_tccbs_ctx_t *ctx,
-    ngx_str_t *region);
+static ngx_int_t ngx_http_tccbs_duplicate_settled(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found);
+static void ngx_http_tccbs_duplicate_what(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold);
+static ngx_int_t ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx);
 
 
 ngx_int_t
@@ -110,34 +113,115 @@ ngx_http_tccbs_duplicate(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 }
 
 
-/* Regions whose last copy of this snapshot has no known outcome. */
+/*
+ * Regions whose last copy of this snapshot has no known outcome; and those that
+ * this very call was found to have reached since: all of them are its answer.
+ */
 
 static ngx_int_t
 ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_uint_t              i;
-    ngx_http_tccbs_found_t  found;
-    u_char                  key[NGX_TCCBS_SHA256_LEN];
+    ngx_int_t                rc;
+    ngx_str_t               *to;
+    ngx_uint_t               i, made, known;
+    ngx_http_tccbs_hold_t    hold;
+    ngx_http_tccbs_found_t  *found;
+
+    ngx_http_tccbs_duplicate_what(ctx, &hold);
+
+    to = ctx->call.to;
+    made = 0;
+    known = 0;
+
+    found = ngx_pcalloc(ctx->request->pool,
+                        ctx->call.nto * sizeof(ngx_http_tccbs_found_t));
+    if (found == NULL) {
+        return NGX_ERROR;
+    }
 
     for (i = 0; i < ctx->call.nto; i++) {
 
-        if (ngx_http_tccbs_store_region_key(ctx->request->pool,
-                                            &ctx->account->credential->name,
-                                            &ctx->call.snapshot,
-                                            &ctx->call.to[i], key)
-            != NGX_OK)
-        {
+        rc = ngx_http_tccbs_hold_look(&hold, &to[i], &found[i]);
+
+        if (rc == NGX_ERROR) {
             return NGX_ERROR;
         }
 
-        if (ngx_http_tccbs_store_look(ctx->mcf->zone, key, &found)
-            == NGX_BUSY)
-        {
-            return ngx_http_tccbs_duplicate_held(ctx, &found);
+        if (rc == NGX_BUSY) {
+            return ngx_http_tccbs_duplicate_held(ctx, &found[i]);
+        }
+
+        if (rc == NGX_DONE) {
+            made++;
+            known += (found[i].answer.len != 0);
         }
     }
 
-    return NGX_OK;
+    if (made == 0) {
+        return NGX_OK;
+    }
+
+    if (known == ctx->call.nto) {
+        return ngx_http_tccbs_duplicate_settled(ctx, found);
+    }
+
+    for (i = 0; found[i].left == 0; i++) { /* void */ }
+
+    return ngx_http_tccbs_refuse(ctx, "InternalError.ComponentError", "hold",
+                                 "An earlier call like this one (%*s), whose "
+                                 "answer was lost, made the copy of \"%V\" to "
+                                 "%ui of its %ui regions, \"%V\" among them: "
+                                 "ask with DescribeSnapshots and repeat the "
+                                 "call for the others only.",
+                                 sizeof(found[i].id), found[i].id,
+                                 &ctx->call.snapshot, made, ctx->call.nto,
+                                 &to[i]);
+}
+
+
+/* The answer that was lost, from what was found in the regions. */
+
+static ngx_int_t
+ngx_http_tccbs_duplicate_settled(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found)
+{
+    ngx_str_t        id;
+    ngx_uint_t       i;
+    ngx_tccbs_out_t  out;
+
+    id.data = found->id;
+    id.len = sizeof(found->id);
+
+    ngx_tccbs_out_init(&out, ctx->request->pool, 512);
+    ngx_tccbs_out_lit(&out, "{\"Response\":{\"RequestId\":");
+    ngx_tccbs_out_string(&out, &id);
+    ngx_tccbs_out_lit(&out, ",\"SnapshotCopyResultSet\":[");
+
+    for (i = 0; i < ctx->call.nto; i++) {
+        if (i) {
+            ngx_tccbs_out_lit(&out, ",");
+        }
+
+        ngx_tccbs_out_lit(&out, "{\"Code\":\"Success\","
+                                "\"DestinationRegion\":");
+        ngx_tccbs_out_string(&out, &ctx->call.to[i]);
+        ngx_tccbs_out_lit(&out, ",\"Message\":\"\",\"SnapshotId\":");
+        ngx_tccbs_out_string(&out, &found[i].answer);
+        ngx_tccbs_out_lit(&out, "}");
+    }
+
+    ngx_tccbs_out_lit(&out, "]}}");
+
+    if (out.failed) {
+        return NGX_ERROR;
+    }
+
+    ctx->stored = ngx_tccbs_out_str(&out);
+    ctx->outcome = NGX_TCCBS_SUCCESS;
+    ctx->original = id;
+    ngx_str_set(&ctx->rule, "duplicate");
+
+    return NGX_DONE;
 }
 
 
@@ -151,7 +235,22 @@ ngx_http_tccbs_duplicate_held(ngx_http_tccbs_ctx_t *ctx,
                                  "destination regions. The gateway takes the "
                                  "call again in %T seconds.",
                                  &ctx->call.snapshot, sizeof(found->id),
-                                 found->id, found->expires - ngx_time());
+                                 found->id, found->left);
+}
+
+
+static void
+ngx_http_tccbs_duplicate_what(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold)
+{
+    hold->zone = ctx->mcf->zone;
+    hold->pool = ctx->request->pool;
+    hold->credential = ctx->account->credential->name;
+    hold->snapshot = ctx->call.snapshot;
+    hold->id = ctx->id;
+    hold->tag = ctx->call.tag;
+
+    ngx_memcpy(hold->call, ctx->digest, sizeof(hold->call));
 }
 
 
@@ -180,8 +279,17 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
     ctx->entry = NULL;
 
     if (ctx->outcome == NGX_TCCBS_UNKNOWN) {
-        ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, ctx->lcf->hold);
-        ngx_http_tccbs_duplicate_hold(ctx);
+
+        /* from here on what is known of each region decides */
+
+        if (ngx_http_tccbs_duplicate_hold(ctx) == NGX_OK) {
+            ngx_http_tccbs_store_forget(ctx->mcf->zone, entry);
+
+        } else {
+            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL,
+                                      ctx->lcf->hold);
+        }
+
         return;
     }
 
@@ -210,7 +318,8 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
         /* what was done is not done again, even if nobody can repeat it */
 
         if (ctx->outcome != NGX_TCCBS_REJECTED) {
-            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, ctx->lcf->hold);
+            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL,
+                                      ctx->lcf->hold);
             return;
         }
     }
@@ -219,65 +328,46 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
 }
 
 
-static void
+static ngx_int_t
 ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_int_t                 rc;
-    ngx_uint_t                i;
-    ngx_http_tccbs_found_t    found;
-    ngx_http_tccbs_stored_t  *entry;
-    u_char                    key[NGX_TCCBS_SHA256_LEN];
+    ngx_int_t               rc, all;
+    ngx_str_t              *to;
+    ngx_uint_t              i;
+    ngx_tccbs_result_t     *per;
+    ngx_http_tccbs_hold_t   hold;
+
+    ngx_http_tccbs_duplicate_what(ctx, &hold);
+
+    all = NGX_OK;
 
     for (i = 0; i < ctx->call.nto; i++) {
 
-        if (ngx_http_tccbs_duplicate_definite(ctx, &ctx->call.to[i])) {
+        to = &ctx->call.to[i];
+        per = ngx_tccbs_reply_region(&ctx->reply, to);
+
+        /* Tencent may have said of one region what happened */
+
+        if (per && per->snapshot.len) {
+            rc = ngx_http_tccbs_hold_made(&hold, to, &per->snapshot,
+                                          ctx->lcf->hold);
+
+        } else if (per && !ngx_tccbs_code_indefinite(&per->code)) {
             continue;
+
+        } else {
+            rc = ngx_http_tccbs_hold(&hold, to, ctx->lcf->hold);
         }
 
-        rc = ngx_http_tccbs_store_region_key(ctx->request->pool,
-                                             &ctx->account->credential->name,
-                                             &ctx->call.snapshot,
-                                             &ctx->call.to[i], key);
-
-        if (rc == NGX_OK) {
-            rc = ngx_http_tccbs_store_claim(ctx->mcf->zone, key, &ctx->id, 0,
-                                            ctx->lcf->hold,
-                                            ctx->request->pool, &entry,
-                                            &found);
-        }
-
-        if (rc == NGX_OK) {
-            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, ctx->lcf->hold);
-
-        } else if (rc != NGX_BUSY) {
+        if (rc != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, ctx->request->connection->log, 0,
                           "no room to hold %V in %V after the unknown outcome "
-                          "of %V", &ctx->call.snapshot, &ctx->call.to[i],
-                          &ctx->id);
-        }
-    }
-}
-
-
-/* Tencent may have said of one region what happened, and not of another. */
-
-static ngx_uint_t
-ngx_http_tccbs_duplicate_definite(ngx_http_tccbs_ctx_t *ctx,
-    ngx_str_t *region)
-{
-    ngx_uint_t           i;
-    ngx_tccbs_result_t  *per;
-
-    for (i = 0; i < ctx->reply.nper; i++) {
-        per = &ctx->reply.per[i];
-
-        if (ngx_tccbs_same(&per->region, region)) {
-            return per->code.len < 13
-                   || ngx_strncmp(per->code.data, "InternalError", 13) != 0;
+                          "of %V", &ctx->call.snapshot, to, &ctx->id);
+            all = rc;
         }
     }
 
-    return 0;
+    return all;
 }
 
 

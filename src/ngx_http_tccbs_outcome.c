@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_duplicate.h"
+#include "ngx_http_tccbs_evidence.h"
 #include "ngx_http_tccbs_outcome.h"
 #include "ngx_http_tccbs_record.h"
 #include "ngx_http_tccbs_refuse.h"
@@ -38,6 +39,7 @@ ngx_http_tccbs_settle(ngx_http_tccbs_ctx_t *ctx)
 
     if (!ctx->retry) {
         ngx_http_tccbs_duplicate_done(ctx);
+        ngx_http_tccbs_evidence(ctx);
     }
 }
 

@@ -107,7 +107,7 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
         goto done;
     }
 
-    cost += cost * budget->shrink / NGX_HTTP_TCCBS_QUEUE_ONE;
+    cost = ngx_http_tccbs_queue_cost(budget, cost);
 
     if (ngx_tccbs_gcra_take(&budget->cell, now, cost, 0, &wait) != NGX_OK) {
         *delay = wait / 1000 + 1;
@@ -126,6 +126,13 @@ done:
     ngx_shmtx_unlock(&shpool->mutex);
 
     return rc;
+}
+
+
+uint64_t
+ngx_http_tccbs_queue_cost(ngx_http_tccbs_budget_t *budget, uint64_t cost)
+{
+    return cost + cost * budget->shrink / NGX_HTTP_TCCBS_QUEUE_ONE;
 }
 
 

@@ -57,6 +57,10 @@ ngx_int_t ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
 void ngx_http_tccbs_queue_throttled(ngx_http_tccbs_budget_t *budget);
 void ngx_http_tccbs_queue_passed(ngx_http_tccbs_budget_t *budget);
 
+/* What a slot costs now, in microseconds, when it costs "cost" by itself. */
+uint64_t ngx_http_tccbs_queue_cost(ngx_http_tccbs_budget_t *budget,
+    uint64_t cost);
+
 /* The waiter does not wait any more. */
 void ngx_http_tccbs_queue_leave(ngx_shm_zone_t *zone,
     ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t *waiter);

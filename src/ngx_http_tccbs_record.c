@@ -46,6 +46,8 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
         ngx_http_tccbs_record_str(&out, "call", &call);
     }
 
+    ngx_http_tccbs_record_str(&out, "tag", &ctx->call.tag);
+
     credential = ctx->account->credential;
 
     ngx_tccbs_out_lit(&out, ",\"credential\":{");
@@ -149,6 +151,45 @@ ngx_http_tccbs_record_refusal(ngx_http_tccbs_ctx_t *ctx)
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "no memory for the audit record of %V, refused: %V",
                       &ctx->id, &ctx->error.code);
+    }
+}
+
+
+void
+ngx_http_tccbs_record_settled(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold, ngx_str_t *region, ngx_str_t *made)
+{
+    ngx_str_t        rest, id;
+    ngx_tccbs_out_t  out;
+    u_char           uuid[NGX_TCCBS_UUID_LEN];
+
+    if (ngx_tccbs_uuid(uuid) != NGX_OK) {
+        return;
+    }
+
+    id.data = uuid;
+    id.len = sizeof(uuid);
+
+    ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
+
+    ngx_tccbs_out_lit(&out, "\"kind\":\"recovery\"");
+    ngx_http_tccbs_record_caller(&out, ctx);
+
+    ngx_http_tccbs_record_str(&out, "of", &hold->id);
+    ngx_http_tccbs_record_str(&out, "credential", &hold->credential);
+    ngx_http_tccbs_record_str(&out, "source", &hold->snapshot);
+    ngx_http_tccbs_record_str(&out, "tag", &hold->tag);
+    ngx_tccbs_out_lit(&out, ",\"per\":[{\"region\":");
+    ngx_tccbs_out_string(&out, region);
+    ngx_http_tccbs_record_str(&out, "snapshot", made);
+    ngx_tccbs_out_lit(&out, ",\"code\":\"Success\"}]");
+
+    rest = ngx_tccbs_out_str(&out);
+
+    if (out.failed || ngx_http_tccbs_audit_note(&id, &rest) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "no memory for the audit record of a copy that was "
+                      "found, of %V", &hold->id);
     }
 }
 

@@ -10,8 +10,8 @@
 
 #include <sys/mman.h>
 
+#include "ngx_http_tccbs_hold.h"
 #include "ngx_http_tccbs_restore.h"
-#include "ngx_http_tccbs_store.h"
 #include "ngx_tccbs_call.h"
 #include "ngx_tccbs_text.h"
 
@@ -56,8 +56,10 @@ static ngx_http_tccbs_open_t *ngx_http_tccbs_restore_find(
 static ngx_int_t ngx_http_tccbs_restore_grow(ngx_http_tccbs_restore_t *ctx);
 static void ngx_http_tccbs_restore_record(ngx_http_tccbs_restore_t *ctx,
     ngx_http_tccbs_open_t *intent, ngx_http_tccbs_open_t *outcome);
-static void ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t hold,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent);
+static void ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome);
+static void ngx_http_tccbs_restore_settled(ngx_http_tccbs_restore_t *ctx,
+    u_char *line, size_t len);
 static void ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
     ngx_str_t *id, time_t left);
@@ -230,6 +232,11 @@ ngx_http_tccbs_restore_line(ngx_http_tccbs_restore_t *ctx, u_char *line,
     }
 
     if (open->line == NULL || open->len == 0) {
+
+        if (*p == 'r') {
+            ngx_http_tccbs_restore_settled(ctx, line, len);
+        }
+
         return NGX_OK;
     }
 
@@ -349,7 +356,7 @@ ngx_http_tccbs_restore_record(ngx_http_tccbs_restore_t *ctx,
                           "no room in the zone to close the intent %V", &id);
         }
 
-        ngx_http_tccbs_restore_hold(ctx->conf->zone, ctx->hold, pool, in);
+        ngx_http_tccbs_restore_hold(ctx->conf->zone, ctx->hold, pool, in, NULL);
         goto done;
     }
 
@@ -367,7 +374,7 @@ ngx_http_tccbs_restore_record(ngx_http_tccbs_restore_t *ctx,
 
     if (ngx_tccbs_is(&end, "unknown") && left + ctx->hold > 0) {
         ngx_http_tccbs_restore_hold(ctx->conf->zone, left + ctx->hold, pool,
-                                    in);
+                                    in, out);
 
     } else if ((ngx_tccbs_is(&end, "success") || ngx_tccbs_is(&end, "partial"))
                && left + ctx->window > 0)
@@ -403,48 +410,119 @@ ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line, size_t len,
     }
 
     if (ngx_tccbs_json_parse(pool, &text, &limits, &intent, &why) == NGX_OK) {
-        ngx_http_tccbs_restore_hold(zone, hold, pool, intent);
+        ngx_http_tccbs_restore_hold(zone, hold, pool, intent, NULL);
     }
 
     ngx_destroy_pool(pool);
 }
 
 
-/* Each region of the copy, whatever its name was. */
+/* Each region of the copy, whatever its name was; some may be known. */
 
 static void
-ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t hold,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent)
+ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome)
 {
-    ngx_str_t                 credential, snapshot, id;
-    ngx_tccbs_json_t         *to;
-    ngx_http_tccbs_found_t    found;
-    ngx_http_tccbs_stored_t  *entry;
-    u_char                    key[NGX_TCCBS_SHA256_LEN];
+    ngx_str_t               call, region, code, made;
+    ngx_tccbs_json_t       *to, *per;
+    ngx_http_tccbs_hold_t   hold;
 
-    credential = ngx_http_tccbs_restore_member(
+    ngx_memzero(&hold, sizeof(ngx_http_tccbs_hold_t));
+
+    hold.zone = zone;
+    hold.pool = pool;
+    hold.credential = ngx_http_tccbs_restore_member(
                                ngx_tccbs_json_get(intent, "credential"),
                                "name");
-    snapshot = ngx_http_tccbs_restore_member(intent, "snapshot");
-    id = ngx_http_tccbs_restore_member(intent, "id");
+    hold.snapshot = ngx_http_tccbs_restore_member(intent, "snapshot");
+    hold.id = ngx_http_tccbs_restore_member(intent, "id");
+    hold.tag = ngx_http_tccbs_restore_member(intent, "tag");
+    call = ngx_http_tccbs_restore_member(intent, "call");
     to = ngx_tccbs_json_get(intent, "to");
 
-    if (id.len != NGX_TCCBS_UUID_LEN) {
+    if (hold.id.len != NGX_TCCBS_UUID_LEN || call.len != NGX_TCCBS_HEX_LEN
+        || ngx_tccbs_unhex(hold.call, call.data, sizeof(hold.call)) != NGX_OK)
+    {
         return;
     }
 
     for (to = to ? to->child : NULL; to; to = to->next) {
 
-        if (ngx_http_tccbs_store_region_key(pool, &credential, &snapshot,
-                                            &to->value, key)
-            == NGX_OK
-            && ngx_http_tccbs_store_claim(zone, key, &id, 0, hold, pool,
-                                          &entry, &found)
-               == NGX_OK)
-        {
-            ngx_http_tccbs_store_hold(zone, entry, hold);
+        per = ngx_tccbs_json_get(outcome, "per");
+        ngx_str_null(&code);
+        ngx_str_null(&made);
+
+        for (per = per ? per->child : NULL; per; per = per->next) {
+            region = ngx_http_tccbs_restore_member(per, "region");
+
+            if (ngx_tccbs_same(&region, &to->value)) {
+                code = ngx_http_tccbs_restore_member(per, "code");
+                made = ngx_http_tccbs_restore_member(per, "snapshot");
+            }
+        }
+
+        if (made.len) {
+            (void) ngx_http_tccbs_hold_made(&hold, &to->value, &made, seconds);
+
+        } else if (code.len == 0 || ngx_tccbs_code_indefinite(&code)) {
+            (void) ngx_http_tccbs_hold(&hold, &to->value, seconds);
         }
     }
+}
+
+
+/* A copy that was found later, see ngx_http_tccbs_record_settled(). */
+
+static void
+ngx_http_tccbs_restore_settled(ngx_http_tccbs_restore_t *ctx, u_char *line,
+    size_t len)
+{
+    ngx_str_t                 text, why, region, made;
+    ngx_pool_t               *pool;
+    ngx_tccbs_json_t         *record, *per;
+    ngx_http_tccbs_hold_t     hold;
+    ngx_http_tccbs_found_t    found;
+    ngx_tccbs_json_limits_t   limits;
+
+    limits.depth = 4;
+    limits.nodes = 1024;
+
+    text.data = line;
+    text.len = len;
+
+    pool = ngx_create_pool(4096, ctx->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    if (ngx_tccbs_json_parse(pool, &text, &limits, &record, &why) != NGX_OK) {
+        goto done;
+    }
+
+    ngx_memzero(&hold, sizeof(ngx_http_tccbs_hold_t));
+
+    hold.zone = ctx->conf->zone;
+    hold.pool = pool;
+    hold.credential = ngx_http_tccbs_restore_member(record, "credential");
+    hold.snapshot = ngx_http_tccbs_restore_member(record, "source");
+    hold.tag = ngx_http_tccbs_restore_member(record, "tag");
+
+    per = ngx_tccbs_json_get(record, "per");
+    per = per ? per->child : NULL;
+    region = ngx_http_tccbs_restore_member(per, "region");
+    made = ngx_http_tccbs_restore_member(per, "snapshot");
+
+    if (hold.tag.len) {
+        (void) ngx_http_tccbs_hold_settle_tag(&hold, &hold.tag, &region, &made,
+                                              ctx->hold, &found);
+
+    } else if (hold.snapshot.len) {
+        (void) ngx_http_tccbs_hold_settle(&hold, &region, ctx->hold, &found);
+    }
+
+done:
+
+    ngx_destroy_pool(pool);
 }
 
 

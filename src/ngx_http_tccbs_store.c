@@ -9,7 +9,6 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_store.h"
-#include "ngx_tccbs_out.h"
 
 
 /* how many entries are looked at for each one that is made */
@@ -22,34 +21,16 @@ static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_find(
     ngx_http_tccbs_shm_t *shm, const u_char *key);
 static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_make(
     ngx_slab_pool_t *shpool, const u_char *key, ngx_str_t *id);
-static void ngx_http_tccbs_store_fly(ngx_http_tccbs_stored_t *entry,
-    ngx_str_t *id);
+static void ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry, ngx_str_t *id);
+static ngx_int_t ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e,
+    ngx_pool_t *pool, ngx_http_tccbs_found_t *found);
+static time_t ngx_http_tccbs_store_now(void);
 static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry,
     time_t hold);
 static void ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n);
 static void ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry);
-
-
-ngx_int_t
-ngx_http_tccbs_store_region_key(ngx_pool_t *pool, ngx_str_t *credential,
-    ngx_str_t *snapshot, ngx_str_t *region, u_char key[NGX_TCCBS_SHA256_LEN])
-{
-    ngx_str_t        text;
-    ngx_tccbs_out_t  out;
-
-    /* strings in quotes: what one ends with cannot begin the next */
-
-    ngx_tccbs_out_init(&out, pool, 256);
-    ngx_tccbs_out_lit(&out, "hold");
-    ngx_tccbs_out_string(&out, credential);
-    ngx_tccbs_out_string(&out, snapshot);
-    ngx_tccbs_out_string(&out, region);
-
-    text = ngx_tccbs_out_str(&out);
-
-    return out.failed ? NGX_ERROR : ngx_tccbs_sha256(key, &text, 1);
-}
 
 
 ngx_int_t
@@ -79,39 +60,15 @@ ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
         goto done;
     }
 
-    ngx_memcpy(found->id, e->id, sizeof(found->id));
-    found->outcome = e->outcome;
-    found->expires = e->expires;
+    /* what is known of a region does not bind another call to it */
 
-    switch (e->state) {
-
-    case NGX_HTTP_TCCBS_FLYING:
-        rc = NGX_AGAIN;
-        break;
-
-    case NGX_HTTP_TCCBS_HELD:
-        rc = NGX_BUSY;
-        break;
-
-    default: /* NGX_HTTP_TCCBS_ANSWERED */
-
-        if (e->again && !waited) {
-            ngx_http_tccbs_store_fly(e, id);
-            rc = NGX_OK;
-            break;
-        }
-
-        found->answer.len = e->len;
-        found->answer.data = ngx_pnalloc(pool, e->len);
-
-        if (found->answer.data == NULL) {
-            rc = NGX_ERROR;
-            break;
-        }
-
-        ngx_memcpy(found->answer.data, e->answer, e->len);
-        rc = NGX_DONE;
+    if (e->state == NGX_HTTP_TCCBS_MADE || (e->again && !waited)) {
+        ngx_http_tccbs_store_fly(shpool, e, id);
+        rc = NGX_OK;
+        goto done;
     }
+
+    rc = ngx_http_tccbs_store_found(e, pool, found);
 
 done:
 
@@ -127,7 +84,8 @@ done:
 
 ngx_int_t
 ngx_http_tccbs_store_look(ngx_shm_zone_t *zone,
-    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_http_tccbs_found_t *found)
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_pool_t *pool,
+    ngx_http_tccbs_found_t *found)
 {
     ngx_int_t                 rc;
     ngx_slab_pool_t          *shpool;
@@ -140,11 +98,96 @@ ngx_http_tccbs_store_look(ngx_shm_zone_t *zone,
 
     e = ngx_http_tccbs_store_find(shpool->data, key);
 
-    if (e && e->state == NGX_HTTP_TCCBS_HELD && e->expires > ngx_time()) {
-        ngx_memcpy(found->id, e->id, sizeof(found->id));
-        found->expires = e->expires;
-        rc = NGX_BUSY;
+    if (e && e->state != NGX_HTTP_TCCBS_FLYING
+        && e->expires > ngx_http_tccbs_store_now())
+    {
+        rc = ngx_http_tccbs_store_found(e, pool, found);
     }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e, ngx_pool_t *pool,
+    ngx_http_tccbs_found_t *found)
+{
+    ngx_memcpy(found->id, e->id, sizeof(found->id));
+    ngx_memcpy(found->call, e->call, sizeof(found->call));
+    found->outcome = e->outcome;
+    found->left = e->expires - ngx_http_tccbs_store_now();
+
+    if (e->state == NGX_HTTP_TCCBS_FLYING) {
+        return NGX_AGAIN;
+    }
+
+    if (e->state == NGX_HTTP_TCCBS_HELD) {
+        return NGX_BUSY;
+    }
+
+    found->answer.len = e->len;
+    found->answer.data = ngx_pnalloc(pool, e->len);
+
+    if (found->answer.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(found->answer.data, e->answer, e->len);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], const ngx_str_t *snapshot,
+    time_t seconds, ngx_http_tccbs_found_t *found)
+{
+    u_char                   *p;
+    time_t                    expires;
+    ngx_int_t                 rc;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_tccbs_stored_t  *e;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    e = ngx_http_tccbs_store_find(shpool->data, key);
+
+    if (e == NULL
+        || (e->state != NGX_HTTP_TCCBS_HELD
+            && (e->state != NGX_HTTP_TCCBS_MADE || e->len || !snapshot->len)))
+    {
+        goto done;
+    }
+
+    if (snapshot->len) {
+        p = ngx_slab_alloc_locked(shpool, snapshot->len);
+        if (p == NULL) {
+            goto done;
+        }
+
+        ngx_memcpy(p, snapshot->data, snapshot->len);
+
+        e->answer = p;
+        e->len = snapshot->len;
+    }
+
+    expires = ngx_http_tccbs_store_now() + seconds;
+
+    e->state = NGX_HTTP_TCCBS_MADE;
+    e->expires = ngx_max(e->expires, expires);
+
+    ngx_memcpy(found->id, e->id, sizeof(found->id));
+    ngx_memcpy(found->call, e->call, sizeof(found->call));
+
+    rc = NGX_OK;
+
+done:
 
     ngx_shmtx_unlock(&shpool->mutex);
 
@@ -184,7 +227,7 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
 
     entry->outcome = outcome;
     entry->again = again;
-    entry->expires = ngx_time() + seconds;
+    entry->expires = ngx_http_tccbs_store_now() + seconds;
     entry->owner = 0;
 
     ngx_shmtx_unlock(&shpool->mutex);
@@ -193,7 +236,7 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
 
 void
 ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
-    ngx_http_tccbs_stored_t *entry, time_t seconds)
+    ngx_http_tccbs_stored_t *entry, const u_char *call, time_t seconds)
 {
     ngx_slab_pool_t  *shpool;
 
@@ -201,8 +244,12 @@ ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
 
     ngx_shmtx_lock(&shpool->mutex);
 
+    if (call) {
+        ngx_memcpy(entry->call, call, sizeof(entry->call));
+    }
+
     entry->state = NGX_HTTP_TCCBS_HELD;
-    entry->expires = ngx_time() + seconds;
+    entry->expires = ngx_http_tccbs_store_now() + seconds;
     entry->owner = 0;
 
     ngx_shmtx_unlock(&shpool->mutex);
@@ -220,6 +267,17 @@ ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_shmtx_lock(&shpool->mutex);
     ngx_http_tccbs_store_free(shpool, entry);
     ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+static time_t
+ngx_http_tccbs_store_now(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return ts.tv_sec;
 }
 
 
@@ -295,7 +353,7 @@ ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
     ngx_memcpy(entry->key, key, sizeof(entry->key));
     entry->node.key = ngx_http_tccbs_store_key(key);
 
-    ngx_http_tccbs_store_fly(entry, id);
+    ngx_http_tccbs_store_fly(shpool, entry, id);
 
     ngx_rbtree_insert(&shm->stored, &entry->node);
     ngx_queue_insert_tail(&shm->queue, &entry->queue);
@@ -305,13 +363,21 @@ ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
 
 
 static void
-ngx_http_tccbs_store_fly(ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
+ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
 {
+    if (entry->answer) {
+        ngx_slab_free_locked(shpool, entry->answer);
+        entry->answer = NULL;
+        entry->len = 0;
+    }
+
     ngx_memcpy(entry->id, id->data, sizeof(entry->id));
 
     entry->state = NGX_HTTP_TCCBS_FLYING;
     entry->owner = ngx_pid;
     entry->sent = 0;
+    entry->again = 0;
 }
 
 
@@ -321,7 +387,7 @@ static ngx_uint_t
 ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
 {
     if (entry->state != NGX_HTTP_TCCBS_FLYING) {
-        return entry->expires > ngx_time();
+        return entry->expires > ngx_http_tccbs_store_now();
     }
 
     if (kill((pid_t) entry->owner, 0) != -1 || ngx_errno != ESRCH) {
@@ -333,7 +399,7 @@ ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
     }
 
     entry->state = NGX_HTTP_TCCBS_HELD;
-    entry->expires = ngx_time() + hold;
+    entry->expires = ngx_http_tccbs_store_now() + hold;
     entry->owner = 0;
 
     return 1;
@@ -363,7 +429,7 @@ ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
         entry = ngx_queue_data(q, ngx_http_tccbs_stored_t, queue);
 
         if (entry->state != NGX_HTTP_TCCBS_FLYING
-            && entry->expires <= ngx_time())
+            && entry->expires <= ngx_http_tccbs_store_now())
         {
             ngx_http_tccbs_store_free(shpool, entry);
 

@@ -17,15 +17,17 @@
 
 
 /*
- * Calls that are in flight, that were answered, and regions that are held
- * because nobody knows what became of a copy to them; each found by a digest.
- * Nothing that is alive is ever evicted.
+ * Calls that are in flight and that were answered, and what is known of a copy
+ * to a region after a call without an answer, see ngx_http_tccbs_hold.h; each
+ * found by a digest.  Nothing that is alive is ever evicted.  Times are of the
+ * monotonic clock: a step of the other one ends nothing.
  */
 
 typedef enum {
     NGX_HTTP_TCCBS_FLYING = 0,
     NGX_HTTP_TCCBS_ANSWERED,
-    NGX_HTTP_TCCBS_HELD
+    NGX_HTTP_TCCBS_HELD,
+    NGX_HTTP_TCCBS_MADE
 } ngx_http_tccbs_stored_e;
 
 
@@ -33,6 +35,7 @@ typedef struct {
     ngx_rbtree_node_t        node;
     ngx_queue_t              queue;
     u_char                   key[NGX_TCCBS_SHA256_LEN];
+    u_char                   call[NGX_TCCBS_SHA256_LEN];  /* region: of it */
     u_char                   id[NGX_TCCBS_UUID_LEN];  /* of the first call */
     ngx_http_tccbs_stored_e  state;
     ngx_atomic_t             owner;           /* pid, while it is flying */
@@ -49,16 +52,12 @@ typedef struct {
 
 typedef struct {
     u_char                   id[NGX_TCCBS_UUID_LEN];
+    u_char                   call[NGX_TCCBS_SHA256_LEN];
     ngx_uint_t               outcome;
-    time_t                   expires;
+    time_t                   left;            /* seconds */
     ngx_str_t                answer;
 } ngx_http_tccbs_found_t;
 
-
-/* The digest of a region that is held: of a credential's snapshot there. */
-ngx_int_t ngx_http_tccbs_store_region_key(ngx_pool_t *pool,
-    ngx_str_t *credential, ngx_str_t *snapshot, ngx_str_t *region,
-    u_char key[NGX_TCCBS_SHA256_LEN]);
 
 /*
  * Claims the digest for a call of this process.  "waited" says that the caller
@@ -73,19 +72,32 @@ ngx_int_t ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
     time_t hold, ngx_pool_t *pool, ngx_http_tccbs_stored_t **entry,
     ngx_http_tccbs_found_t *found);
 
-/* NGX_BUSY when the digest is held, NGX_OK when not. */
+/*
+ * Without claiming it: NGX_BUSY when the digest is held; NGX_DONE when it was
+ * answered or made, with the answer or the new snapshot in found->answer;
+ * NGX_OK when neither; NGX_ERROR.
+ */
 ngx_int_t ngx_http_tccbs_store_look(ngx_shm_zone_t *zone,
-    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_http_tccbs_found_t *found);
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_pool_t *pool,
+    ngx_http_tccbs_found_t *found);
+
+/*
+ * What is held was made: NGX_OK with the call in "found", once; or
+ * NGX_DECLINED.  "snapshot" is the new one, or empty when it is not known.
+ */
+ngx_int_t ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], const ngx_str_t *snapshot,
+    time_t seconds, ngx_http_tccbs_found_t *found);
 
 /*
  * The end of what was claimed: answered for "seconds", for those who waited
- * only when "again" is set; held; or forgotten.
+ * only when "again" is set; held, a region for the call "call"; or forgotten.
  */
 void ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry, ngx_uint_t outcome, ngx_str_t *answer,
     time_t seconds, ngx_uint_t again);
 void ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
-    ngx_http_tccbs_stored_t *entry, time_t seconds);
+    ngx_http_tccbs_stored_t *entry, const u_char *call, time_t seconds);
 void ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry);
 

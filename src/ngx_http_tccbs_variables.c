@@ -19,12 +19,17 @@ typedef enum {
     NGX_HTTP_TCCBS_VAR_CODE,
     NGX_HTTP_TCCBS_VAR_REQUEST_ID,
     NGX_HTTP_TCCBS_VAR_OUTCOME,
-    NGX_HTTP_TCCBS_VAR_DELAY
+    NGX_HTTP_TCCBS_VAR_DELAY,
+    NGX_HTTP_TCCBS_VAR_LIMIT
 } ngx_http_tccbs_variable_e;
 
 
 static ngx_int_t ngx_http_tccbs_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_int_t ngx_http_tccbs_variable_limit(ngx_http_request_t *r,
+    ngx_http_tccbs_ctx_t *ctx, ngx_str_t *value);
 
 
 static ngx_http_variable_t  ngx_http_tccbs_vars[] = {
@@ -49,6 +54,9 @@ static ngx_http_variable_t  ngx_http_tccbs_vars[] = {
 
     { ngx_string("tccbs_delay"), NULL, ngx_http_tccbs_variable,
       NGX_HTTP_TCCBS_VAR_DELAY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("tccbs_upstream_limit"), NULL, ngx_http_tccbs_variable,
+      NGX_HTTP_TCCBS_VAR_LIMIT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -141,6 +149,12 @@ ngx_http_tccbs_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
                                 ctx->waiting % 1000)
                     - value.data;
         break;
+
+    case NGX_HTTP_TCCBS_VAR_LIMIT:
+        if (ngx_http_tccbs_variable_limit(r, ctx, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+        break;
     }
 
 done:
@@ -155,6 +169,39 @@ done:
     v->no_cacheable = 0;
     v->not_found = 0;
     v->data = value.data;
+
+    return NGX_OK;
+}
+
+
+/* Calls in a second, as far as Tencent's refusals have shrunk the limit. */
+
+static ngx_int_t
+ngx_http_tccbs_variable_limit(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx,
+    ngx_str_t *value)
+{
+    uint64_t                      cost, rate;
+    ngx_http_tccbs_credential_t  *credential;
+
+    credential = ctx->account ? ctx->account->credential : NULL;
+
+    if (credential == NULL || !ctx->called
+        || credential->cost[ctx->call.action] == 0)
+    {
+        return NGX_OK;
+    }
+
+    cost = ngx_http_tccbs_queue_cost(credential->budget[ctx->call.action],
+                                     credential->cost[ctx->call.action]);
+    rate = 100000000 / cost;
+
+    value->data = ngx_pnalloc(r->pool, NGX_INT64_LEN + 4);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->len = ngx_sprintf(value->data, "%uL.%02uL", rate / 100, rate % 100)
+                 - value->data;
 
     return NGX_OK;
 }

@@ -13,7 +13,7 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  5
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  6
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 

@@ -16,7 +16,6 @@
 #define NGX_TCCBS_CALL_DEPTH         4
 #define NGX_TCCBS_CALL_NODES         2048
 #define NGX_TCCBS_CALL_REGIONS       32
-#define NGX_TCCBS_CALL_NAME          60       /* characters */
 #define NGX_TCCBS_CALL_ECHO          64       /* of a name in a message */
 #define NGX_TCCBS_CALL_IDS           100
 #define NGX_TCCBS_CALL_FILTERS       10
@@ -331,7 +330,7 @@ ngx_tccbs_call_name(ngx_tccbs_call_t *call, ngx_pool_t *pool,
     ngx_tccbs_json_t *node, ngx_tccbs_error_t *error)
 {
     if (node->value.len == 0
-        || !ngx_tccbs_value_text(&node->value, NGX_TCCBS_CALL_NAME))
+        || !ngx_tccbs_value_text(&node->value, NGX_TCCBS_NAME_MAX))
     {
         return ngx_tccbs_call_value(error, pool,
                                     "`SnapshotName` must have 1 to 60 "
@@ -569,7 +568,8 @@ ngx_tccbs_call_refuse(ngx_tccbs_error_t *error, ngx_pool_t *pool,
 void
 ngx_tccbs_call_write(const ngx_tccbs_call_t *call, ngx_tccbs_out_t *out)
 {
-    ngx_uint_t  i;
+    ngx_uint_t        i;
+    const ngx_str_t  *name;
 
     if (call->action != NGX_TCCBS_COPY) {
         ngx_tccbs_out_json(out, call->tree);
@@ -589,10 +589,77 @@ ngx_tccbs_call_write(const ngx_tccbs_call_t *call, ngx_tccbs_out_t *out)
     ngx_tccbs_out_lit(out, "],\"SnapshotId\":");
     ngx_tccbs_out_string(out, &call->snapshot);
 
-    if (call->name.len) {
+    name = call->label.len ? &call->label : &call->name;
+
+    if (name->len) {
         ngx_tccbs_out_lit(out, ",\"SnapshotName\":");
-        ngx_tccbs_out_string(out, &call->name);
+        ngx_tccbs_out_string(out, name);
     }
 
     ngx_tccbs_out_lit(out, "}");
+}
+
+
+ngx_int_t
+ngx_tccbs_call_tag(ngx_tccbs_call_t *call, ngx_pool_t *pool,
+    const ngx_str_t *id)
+{
+    u_char           *p;
+    size_t            i;
+    const ngx_str_t  *name;
+
+    name = call->name.len ? &call->name : &call->snapshot;
+
+    if (!ngx_tccbs_value_text(name, NGX_TCCBS_NAME_MAX - NGX_TCCBS_TAG_LEN - 2))
+    {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_pnalloc(pool, name->len + 2 + NGX_TCCBS_TAG_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    call->label.data = p;
+    call->label.len = name->len + 2 + NGX_TCCBS_TAG_LEN;
+
+    p = ngx_cpymem(p, name->data, name->len);
+    *p++ = ' ';
+    *p++ = '#';
+
+    call->tag.data = p;
+    call->tag.len = NGX_TCCBS_TAG_LEN;
+
+    for (i = 0; p < call->label.data + call->label.len; i++) {
+        if (id->data[i] != '-') {
+            *p++ = id->data[i];
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_tccbs_name_tag(const ngx_str_t *name, ngx_str_t *tag)
+{
+    u_char  c;
+    size_t  i;
+
+    if (name->len < NGX_TCCBS_TAG_LEN + 2) {
+        return 0;
+    }
+
+    tag->len = NGX_TCCBS_TAG_LEN;
+    tag->data = name->data + name->len - NGX_TCCBS_TAG_LEN;
+
+    for (i = 0; i < NGX_TCCBS_TAG_LEN; i++) {
+        c = tag->data[i];
+
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f')) {
+            return 0;
+        }
+    }
+
+    return tag->data[-1] == '#' && tag->data[-2] == ' ';
 }

@@ -53,6 +53,8 @@ typedef struct {
     /* CopySnapshotCrossRegions */
     ngx_str_t               snapshot;
     ngx_str_t               name;         /* data is NULL when absent */
+    ngx_str_t               label;        /* name with the tag, or empty */
+    ngx_str_t               tag;
     ngx_str_t              *to;
     ngx_uint_t              nto;
 
@@ -95,6 +97,20 @@ extern ngx_str_t  ngx_tccbs_actions[];    /* names, by ngx_tccbs_action_e */
 ngx_int_t ngx_tccbs_call_parse(ngx_tccbs_call_t *call, ngx_pool_t *pool,
     const ngx_str_t *body, ngx_tccbs_error_t *error);
 
+/*
+ * A tag: the first 16 hexadecimal digits of a call's id, which the new snapshot
+ * carries at the end of its name (" #0123456789abcdef"), so that a copy whose
+ * answer was lost can be found.  The first function gives the call its tag and
+ * label: NGX_OK, NGX_DECLINED when the name has no room for it, or NGX_ERROR;
+ * the second one finds the tag of a name, 0 when it has none.
+ */
+#define NGX_TCCBS_TAG_LEN   16
+#define NGX_TCCBS_NAME_MAX  60            /* characters of SnapshotName */
+
+ngx_int_t ngx_tccbs_call_tag(ngx_tccbs_call_t *call, ngx_pool_t *pool,
+    const ngx_str_t *id);
+ngx_uint_t ngx_tccbs_name_tag(const ngx_str_t *name, ngx_str_t *tag);
+
 /* The body of the call in its one canonical form, made from the values. */
 void ngx_tccbs_call_write(const ngx_tccbs_call_t *call, ngx_tccbs_out_t *out);
 
@@ -102,11 +118,19 @@ void ngx_tccbs_call_write(const ngx_tccbs_call_t *call, ngx_tccbs_out_t *out);
  * Classifies the upstream's answer to "call".  The outcome of a copy is
  * SUCCESS, PARTIAL, REJECTED when Tencent's answer is definite, UNKNOWN when
  * it is not: status other than 200, no strict JSON, no RequestId, no entry for
- * a destination, an "InternalError*" code.  A read is SUCCESS, REJECTED or
- * UNKNOWN by the same rules.  NGX_OK, or NGX_ERROR when there is no memory.
+ * a destination, a "Success" without a new snapshot, an "InternalError*" code.
+ * A read is SUCCESS, REJECTED or UNKNOWN by the same rules.  NGX_OK, or
+ * NGX_ERROR when there is no memory.
  */
 ngx_int_t ngx_tccbs_reply_parse(ngx_tccbs_reply_t *reply, ngx_pool_t *pool,
     const ngx_tccbs_call_t *call, ngx_uint_t status, const ngx_str_t *body);
+
+/* The result for that region, or NULL. */
+ngx_tccbs_result_t *ngx_tccbs_reply_region(const ngx_tccbs_reply_t *reply,
+    const ngx_str_t *region);
+
+/* An error code after which nobody knows whether the call was carried out. */
+ngx_uint_t ngx_tccbs_code_indefinite(const ngx_str_t *code);
 
 /*
  * The answer for the caller, rebuilt from the tree: a null "Error" is left out

@@ -24,7 +24,6 @@ static ngx_int_t ngx_tccbs_reply_results(ngx_tccbs_reply_t *reply,
     ngx_pool_t *pool, const ngx_tccbs_call_t *call, ngx_tccbs_json_t *set);
 static ngx_uint_t ngx_tccbs_reply_result(ngx_tccbs_reply_t *reply,
     const ngx_tccbs_call_t *call, ngx_tccbs_json_t *item);
-static ngx_uint_t ngx_tccbs_reply_indefinite(const ngx_str_t *code);
 static void ngx_tccbs_reply_unusable(ngx_tccbs_reply_t *reply,
     const char *why);
 static void ngx_tccbs_reply_mend(ngx_tccbs_json_t *response);
@@ -152,7 +151,7 @@ ngx_tccbs_reply_error(ngx_tccbs_reply_t *reply, ngx_tccbs_json_t *node)
     reply->code = code->value;
     reply->message = message->value;
 
-    reply->outcome = ngx_tccbs_reply_indefinite(&code->value)
+    reply->outcome = ngx_tccbs_code_indefinite(&code->value)
                      ? NGX_TCCBS_UNKNOWN : NGX_TCCBS_REJECTED;
 }
 
@@ -165,8 +164,6 @@ ngx_tccbs_reply_results(ngx_tccbs_reply_t *reply, ngx_pool_t *pool,
 {
     ngx_uint_t               i, done, indefinite;
     ngx_tccbs_json_t        *item;
-
-    static const ngx_str_t   success = ngx_string("Success");
 
     if (set == NULL || set->type != NGX_TCCBS_JSON_ARRAY
         || set->n != call->nto)
@@ -192,8 +189,8 @@ ngx_tccbs_reply_results(ngx_tccbs_reply_t *reply, ngx_pool_t *pool,
     indefinite = 0;
 
     for (i = 0; i < reply->nper; i++) {
-        done += ngx_tccbs_same(&reply->per[i].code, &success);
-        indefinite += ngx_tccbs_reply_indefinite(&reply->per[i].code);
+        done += ngx_tccbs_is(&reply->per[i].code, "Success");
+        indefinite += ngx_tccbs_code_indefinite(&reply->per[i].code);
     }
 
     if (indefinite) {
@@ -252,21 +249,43 @@ ngx_tccbs_reply_result(ngx_tccbs_reply_t *reply, const ngx_tccbs_call_t *call,
     result->region = region->value;
     result->code = code->value;
 
-    if (snapshot && snapshot->type == NGX_TCCBS_JSON_STRING) {
-        result->snapshot = snapshot->value;
+    if (!ngx_tccbs_is(&result->code, "Success")) {
+        return 1;
     }
+
+    if (snapshot == NULL || snapshot->type != NGX_TCCBS_JSON_STRING
+        || snapshot->value.len == 0)
+    {
+        return 0;
+    }
+
+    result->snapshot = snapshot->value;
 
     return 1;
 }
 
 
-/* After these nobody knows whether the call was carried out. */
-
-static ngx_uint_t
-ngx_tccbs_reply_indefinite(const ngx_str_t *code)
+ngx_uint_t
+ngx_tccbs_code_indefinite(const ngx_str_t *code)
 {
     return code->len >= 13
            && ngx_strncmp(code->data, "InternalError", 13) == 0;
+}
+
+
+ngx_tccbs_result_t *
+ngx_tccbs_reply_region(const ngx_tccbs_reply_t *reply,
+    const ngx_str_t *region)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < reply->nper; i++) {
+        if (ngx_tccbs_same(&reply->per[i].region, region)) {
+            return &reply->per[i];
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -17,6 +17,8 @@ use TCCBS::Test qw/ copy /;
 my $t = TCCBS::Test->new;
 
 $t->run(location => 'tccbs_total_timeout 6s;',
+    http => 'log_format limit "$tccbs_upstream_limit";',
+    server => "access_log $t->{dir}/limit.log limit;",
     credential => "tccbs_credential prod {
         file $t->{dir}/keys/prod.json; limit 100r/s; }");
 
@@ -83,6 +85,14 @@ my $then;
 $then = $many->() for 1 .. 12;
 
 cmp_ok($then, '<', $slow / 2, "slower at first, then not: $slow, $then");
+
+# a variable tells the limit
+
+my @limits = split(/\n/, $t->slurp('limit.log'));
+my ($least) = sort { $a <=> $b } @limits;
+is($limits[-1], '100.00', 'the limit in the end');
+cmp_ok($least, '<', 67, 'less while Tencent refused');
+cmp_ok($least, '>', 10, 'but not nothing');
 
 # nothing else is tried again
 

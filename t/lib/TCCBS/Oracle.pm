@@ -105,6 +105,10 @@ sub record {
         $self->violate('I-3', "$id has two intents") if $self->{intents}{$id};
         $self->{intents}{$id} = { t => micros($record->{time}) };
 
+    } elsif ($kind eq 'recovery' && defined $record->{of}) {
+
+        # evidence found later, the outcome stays what it was
+
     } elsif ($kind eq 'outcome' || $kind eq 'recovery') {
         push @{$self->{ends}{$id}}, { map { $_ => $record->{$_} }
             qw/ kind outcome code tcid / };

@@ -1,0 +1,206 @@
+#!/usr/bin/perl
+
+# A copy whose answer was lost: what DescribeSnapshots shows of it ends the
+# doubt, and the call then gets the answer it missed.  If this broke, callers
+# would wait for nothing, or pay for a copy that they have.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use JSON::PP;
+use Test::More;
+use TCCBS::Test qw/ copy /;
+
+my $t = TCCBS::Test->new(workers => 2);
+
+my $action = 'CopySnapshotCrossRegions';
+my @both = ('ap-beijing', 'ap-singapore');
+
+$t->run(accounts => $t->account('team-dr'),
+    location => 'tccbs_hold 60s; tccbs_snapshot_tag on;');
+$t->emulator_config(progress => 600);
+
+sub call { return $t->call($action, @_) }
+
+# another body each time: a signature is good for one region
+
+my $looks = 20;
+
+sub look {
+    my ($region, $params) = @_;
+    return $t->call('DescribeSnapshots', { Limit => ++$looks,
+        %{$params // {}} }, region => $region);
+}
+
+sub sent {
+    my ($params) = @_;
+    return scalar grep { ($_->{action} // '') eq $action
+        && ($_->{body} // '') =~ /$params->{SnapshotId}/ } $t->emulated;
+}
+
+sub lost {
+    my ($params) = @_;
+    $t->faults({ kind => 'drop_before' });
+    my $r = call($params);
+    is($r->{headers}{'x-tccbs-outcome'}, 'unknown', 'an answer is lost');
+    return $r;
+}
+
+sub results { return $_[0]->{json}{Response}{SnapshotCopyResultSet} // [] }
+
+# the tag
+
+my $named = copy(SnapshotName => 'nightly');
+my $first = call($named);
+my ($seen) = grep { ($_->{body} // '') =~ /$named->{SnapshotId}/ }
+    $t->emulated;
+my $id = $first->{headers}{'x-tccbs-id'};
+my ($tag) = ($id =~ tr/-//dr) =~ /^(.{16})/;
+like($seen->{body}, qr/"SnapshotName":"nightly #$tag"/,
+    'the name carries the first digits of the id');
+is(call($named)->{body}, $first->{body}, 'a repeat is a repeat all the same');
+is(($t->audit(kind => 'intent', id => $id))[0]{tag}, $tag,
+    'the intent has the tag');
+
+my $nameless = copy();
+call($nameless);
+($seen) = grep { ($_->{body} // '') =~ /$nameless->{SnapshotId}/ }
+    $t->emulated;
+like($seen->{body}, qr/"SnapshotName":"$nameless->{SnapshotId} #[0-9a-f]{16}"/,
+    'without a name: the source and the tag');
+
+my $long = call(copy(SnapshotName => 'x' x 43));
+is($long->{code}, 'InvalidParameterValue', 'a name without room for it');
+like($long->{message}, qr/at most 42/, 'says how long it may be');
+is(call(copy(SnapshotName => "\x{e9}" x 42))->{code}, '',
+    'characters count, not bytes');
+
+# found by its tag in one region, then in the other
+
+my $two = copy(DestinationRegions => [ @both ], SnapshotName => 'two');
+my $unknown = lost($two);
+$id = $unknown->{headers}{'x-tccbs-id'};
+
+is(call($two)->{code}, 'InternalError.ComponentError', 'held');
+
+look('ap-beijing');
+
+my $half = call({ %$two, DestinationRegions => [ 'ap-singapore' ] });
+like($half->{message}, qr/unknown/, 'the other region is still held');
+like(call($two)->{message}, qr/is unknown/, 'and so is the call');
+
+look('ap-singapore');
+
+my $again = call($two);
+is($again->{code}, '', 'found in both: the call is answered');
+is($again->{headers}{'x-tccbs-outcome'}, 'success', 'as a success');
+is($again->{headers}{'x-tccbs-duplicate-of'}, $id, 'of the first call');
+is_deeply([ map { $_->{DestinationRegion} } @{results($again)} ], [ @both ],
+    'with each region');
+
+my %there = map { my $region = $_;
+    map { $_->{SnapshotName} =~ /^two #/ ? ($region => $_->{SnapshotId}) : () }
+        @{look($region)->{json}{Response}{SnapshotSet}} } @both;
+is_deeply({ map { $_->{DestinationRegion} => $_->{SnapshotId} }
+    @{results($again)} }, \%there, 'and the snapshots that are there');
+is(sent($two), 1, 'sent once');
+
+my @found = $t->audit(kind => 'recovery', of => $id);
+is(scalar(@found), 2, 'the log says so, once for each region');
+is($found[0]{per}[0]{snapshot}, $there{$found[0]{per}[0]{region}},
+    'with the snapshot');
+is(scalar($t->audit(id => $id, kind => 'outcome', outcome => 'unknown')), 1,
+    'and the outcome stays what it was');
+
+my $other = call({ %$two, SnapshotName => 'on purpose' });
+is($other->{code}, '', 'another copy to the same regions is free to go');
+
+# seen at the source: the copy is made, its new id is not known yet
+
+my $source = copy(SnapshotName => 'source');
+lost($source);
+look('ap-guangzhou', { SnapshotIds => [ $source->{SnapshotId} ] });
+
+my $r = call($source);
+is($r->{code}, 'InternalError.ComponentError', 'not made again');
+like($r->{message}, qr/answer was lost, made the copy.*"ap-beijing"/,
+    'says that it is made');
+is(sent($source), 1, 'sent once');
+
+look('ap-beijing');
+is(call($source)->{code}, '', 'and with the new id it is answered');
+
+# made in one region only
+
+my $part = copy(DestinationRegions => [ @both ], SnapshotName => 'part');
+my $body = { Response => { RequestId => 'tc-1', SnapshotCopyResultSet => [
+    { DestinationRegion => 'ap-beijing', Code => 'Success', Message => '',
+      SnapshotId => 'snap-new00001' },
+    { DestinationRegion => 'ap-singapore', Code => 'InternalError',
+      Message => '', SnapshotId => undef } ] } };
+$t->faults({ kind => 'body', body => encode_json($body) });
+$unknown = call($part);
+is($unknown->{headers}{'x-tccbs-outcome'}, 'unknown', 'half an answer');
+like(call({ %$part, DestinationRegions => [ 'ap-singapore' ] })->{message},
+    qr/unknown/, 'the region without one is held');
+
+($tag) = ($unknown->{headers}{'x-tccbs-id'} =~ tr/-//dr) =~ /^(.{16})/;
+
+sub shows {
+    my ($name) = @_;
+    $t->faults({ kind => 'body', body => encode_json({ Response => {
+        RequestId => 'tc-3',
+        TotalCount => 1, SnapshotSet => [ { SnapshotId => 'snap-new00002',
+            SnapshotName => $name } ] } }) });
+    look('ap-singapore');
+    return call($part);
+}
+
+for my $near ("#$tag", " #$tag ", " #" . uc $tag, " #0$tag", "x #" .
+    substr($tag, 1) . 'g', "part $tag")
+{
+    like(shows($near)->{message}, qr/is unknown/, "another name: '$near'");
+}
+
+$again = shows("part #$tag");
+is($again->{code}, '', 'found in the other region: answered');
+is(results($again)->[0]{SnapshotId}, 'snap-new00001',
+    'with what was known before');
+is(results($again)->[1]{SnapshotId}, 'snap-new00002', 'and what was found');
+
+# a Success that names no snapshot is none
+
+for my $none (undef, '') {
+    my $bad = copy();
+    $body = { Response => { RequestId => 'tc-2', SnapshotCopyResultSet => [
+        { DestinationRegion => 'ap-beijing', Code => 'Success', Message => '',
+          SnapshotId => $none } ] } };
+    $t->faults({ kind => 'body', body => encode_json($body) });
+    is(call($bad)->{headers}{'x-tccbs-outcome'}, 'unknown',
+        'a Success without a snapshot');
+}
+
+# after a crash the log tells it all again
+
+my $kept = copy(DestinationRegions => [ @both ], SnapshotName => 'kept');
+lost($kept);
+look('ap-beijing');
+my $seen_source = copy(SnapshotName => 'seen');
+lost($seen_source);
+look('ap-guangzhou', { SnapshotIds => [ $seen_source->{SnapshotId} ] });
+$t->settled;
+
+$t->crash;
+$t->start;
+
+like(call($seen_source)->{message}, qr/made the copy/, 'restart: the source');
+like(call($kept)->{message}, qr/is unknown/, 'restart: one region of two');
+look('ap-singapore');
+$again = call($kept);
+is($again->{code}, '', 'and then both');
+is(sent($kept), 1, 'sent once');
+
+$t->done;
