@@ -4,6 +4,7 @@
 # make demo      builds, starts an emulator and the gateway, sends real copies
 # make serve     leaves the gateway running; "make stop" ends it
 # make asan      the test suite with AddressSanitizer and UBSan
+# make bench-limits  how exact and how fair the limits are
 # make lint      layers and style
 # make install   puts the module into nginx's module directory
 #
@@ -43,8 +44,7 @@ export TCCBS_OBJS = $(OBJS)
 # what the module consists of; the command line tool is no part of it
 
 SOURCES =	ngx_http_tccbs_module.c \
-		$(sort $(filter-out src/tccbs.c src/ngx_tccbs_shim.c, \
-			$(wildcard src/*.c)))
+		$(sort $(filter-out src/ngx_tccbs_shim.c, $(wildcard src/*.c)))
 HEADERS =	$(sort $(wildcard src/*.h))
 BUILD =		$(SOURCES) $(HEADERS) $(NGX_DIR) $(CC_OPT)
 
@@ -53,7 +53,6 @@ BUILD =		$(SOURCES) $(HEADERS) $(NGX_DIR) $(CC_OPT)
 PURE =		$(filter-out src/ngx_tccbs_conf.c, \
 			$(sort $(wildcard src/ngx_tccbs_*.c)))
 PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
-TOOL =		$(firstword $(wildcard src/tccbs.c tools/tccbs.c))
 
 NGX_INC =	-I$(NGX_DIR)/src/core -I$(NGX_DIR)/src/event \
 		-I$(NGX_DIR)/src/os/unix -I$(OBJS)/nginx -Isrc
@@ -62,14 +61,14 @@ UNIT_LIBS =	-lyajl -lcrypto
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install FORCE
+.PHONY: install bench-limits FORCE
 .DELETE_ON_ERROR:
 
 all: module tools
 
 module: $(MODULE)
 
-tools: $(if $(TOOL),$(OBJS)/tccbs)
+tools: $(OBJS)/tccbs
 
 # A configure is due when the list of files or the options have changed; what
 # to compile again after that is known to the makefile of nginx.  The lock is
@@ -92,13 +91,7 @@ $(MODULE): $(OBJS)/nginx/Makefile $(SOURCES) $(HEADERS)
 	cp $(OBJS)/nginx/ngx_http_tccbs_module.so $@.new
 	mv $@.new $@
 
-# programs; t/unit/Makefile.inc may have rules of its own for them
-
-ifneq ($(wildcard t/unit/Makefile.inc),)
-
-include t/unit/Makefile.inc
-
-else
+# programs
 
 UNITS =		$(patsubst t/unit/%.c,$(OBJS)/unit/%.t,$(wildcard t/unit/*.c))
 
@@ -106,17 +99,28 @@ $(OBJS)/pure/%.o: src/%.c $(HEADERS) $(OBJS)/nginx/Makefile
 	@mkdir -p $(@D)
 	$(UNIT_CC) -c -o $@ $<
 
-$(OBJS)/tccbs: $(TOOL) $(PURE_OBJS)
+$(OBJS)/tccbs: tools/tccbs.c $(PURE_OBJS)
 	$(UNIT_CC) -o $@ $^ $(UNIT_LIBS)
+
+# what needs shared memory and nothing else of nginx
+
+SHARED_OBJS =	$(OBJS)/pure/ngx_http_tccbs_queue.o
+
+$(OBJS)/unit/queue.t: $(SHARED_OBJS)
 
 $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
+$(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS) $(SHARED_OBJS)
+	@mkdir -p $(@D)
+	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+
+bench-limits: all $(OBJS)/bench/limits
+	bench/limits
+
 unit: $(UNITS)
 	@mkdir -p $(OBJS)/unit
-
-endif
 
 deps:
 	tools/deps
@@ -148,7 +152,7 @@ stop:
 install: all
 	install -D -m 0644 $(MODULE) \
 		$(DESTDIR)$(MODULES_DIR)/ngx_http_tccbs_module.so
-	$(if $(TOOL),install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)$(BIN_DIR)/tccbs)
+	install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)$(BIN_DIR)/tccbs
 
 clean:
 	@[ ! -e $(OBJS)/serve/serve.json ] || tools/serve stop

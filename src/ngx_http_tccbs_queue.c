@@ -20,6 +20,14 @@
 #define NGX_HTTP_TCCBS_QUEUE_MOST   (7 * NGX_HTTP_TCCBS_QUEUE_ONE)
 #define NGX_HTTP_TCCBS_QUEUE_GROW   64
 
+/*
+ * A timer that is late by so much (microseconds) does not cost a part of the
+ * next slot: twenty slots and this are still longer than a second, by the
+ * margin in the cost of a slot.
+ */
+
+#define NGX_HTTP_TCCBS_QUEUE_LATE   4000
+
 /* who is that near to the head looks often, the others have time */
 
 #define NGX_HTTP_TCCBS_QUEUE_NEAR   8
@@ -109,7 +117,10 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
 
     cost = ngx_http_tccbs_queue_cost(budget, cost);
 
-    if (ngx_tccbs_gcra_take(&budget->cell, now, cost, 0, &wait) != NGX_OK) {
+    if (ngx_tccbs_gcra_take(&budget->cell, now, cost,
+                            NGX_HTTP_TCCBS_QUEUE_LATE, &wait)
+        != NGX_OK)
+    {
         *delay = wait / 1000 + 1;
         goto done;
     }

@@ -1,0 +1,349 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_tccbs_queue.h"
+#include "shm.h"
+#include "tap.h"
+
+
+#define ACCOUNTS  8
+#define WAITERS   64
+#define LATE      4000                        /* microseconds, see the source */
+
+
+/*
+ * The definition in words of its own: of all who wait the one with the smallest
+ * start tag is next, of equal ones who came first; there is a slot each "cost"
+ * microseconds, and who asks late for it does not delay the next one.
+ */
+
+typedef struct {
+    ngx_http_tccbs_waiter_t  *waiter;         /* of the code, NULL: not there */
+    ngx_uint_t                there;
+    uint64_t                  start;
+    uint64_t                  seq;
+} model_waiter_t;
+
+typedef struct {
+    model_waiter_t            waiters[WAITERS];
+    uint64_t                  finish[ACCOUNTS];
+    uint64_t                  vtime, seq, next;
+    ngx_uint_t                n;
+} model_t;
+
+
+static uint64_t   now = 1000000;
+static uint32_t   seed = 11;
+
+
+/* The clock of the code under test is the one of the test. */
+
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+    ts->tv_sec = now / 1000000;
+    ts->tv_nsec = now % 1000000 * 1000;
+
+    return 0;
+}
+
+
+static uint32_t
+draw(uint32_t n)
+{
+    seed = seed * 1103515245 + 12345;
+
+    return (seed >> 8) % n;
+}
+
+
+static model_waiter_t *
+model_head(model_t *m)
+{
+    int              i;
+    model_waiter_t  *w, *head;
+
+    head = NULL;
+
+    for (i = 0; i < WAITERS; i++) {
+        w = &m->waiters[i];
+
+        if (w->there && (head == NULL || w->start < head->start
+                         || (w->start == head->start && w->seq < head->seq)))
+        {
+            head = w;
+        }
+    }
+
+    return head;
+}
+
+
+/* Random calls come, ask and leave; the code and the model agree each time. */
+
+static void
+test_model(void)
+{
+    int                        i, a, round, wrong, early, served, left, full;
+    model_t                    m;
+    uint64_t                   cost, finish[ACCOUNTS];
+    ngx_int_t                  rc, want;
+    ngx_msec_t                 delay;
+    ngx_uint_t                 weight[ACCOUNTS], max;
+    ngx_shm_zone_t             zone;
+    model_waiter_t            *w;
+    ngx_http_tccbs_budget_t    budget;
+
+    wrong = 0;
+    early = 0;
+    served = 0;
+    left = 0;
+    full = 0;
+
+    for (round = 0; round < 300; round++) {
+
+        shm_zone(&zone, 64 * 1024);
+        ngx_memzero(&budget, sizeof(budget));
+        ngx_memzero(&m, sizeof(m));
+        ngx_memzero(finish, sizeof(finish));
+
+        ngx_http_tccbs_queue_init(&budget);
+
+        cost = 10000 + draw(100000);
+        max = 4 + draw(WAITERS);
+
+        for (a = 0; a < ACCOUNTS; a++) {
+            weight[a] = 1 + draw(10);
+        }
+
+        for (i = 0; i < 2000; i++) {
+
+            now += draw(4) ? draw(cost / 4) : draw(3 * cost);
+
+            w = &m.waiters[draw(WAITERS)];
+            a = (w - m.waiters) % ACCOUNTS;
+
+            if (w->there && draw(10) == 0) {
+                ngx_http_tccbs_queue_leave(&zone, &budget, w->waiter);
+                ngx_memzero(w, sizeof(model_waiter_t));
+                m.n--;
+                left++;
+                continue;
+            }
+
+            want = NGX_AGAIN;
+
+            if (!w->there && m.n >= max) {
+                want = NGX_BUSY;
+                full++;
+
+            } else if (!w->there) {
+                w->there = 1;
+                w->start = ngx_max(m.vtime, m.finish[a]);
+                w->seq = ++m.seq;
+                m.finish[a] = w->start + 1000000 / weight[a];
+                m.n++;
+            }
+
+            if (want == NGX_AGAIN && model_head(&m) == w
+                && now + LATE >= m.next)
+            {
+                want = NGX_OK;
+                m.next = ngx_max(m.next, now) + cost;
+                m.vtime = w->start;
+                m.n--;
+            }
+
+            delay = 0;
+            rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w->waiter,
+                                          &finish[a], weight[a], cost, max,
+                                          &delay);
+
+            wrong += (rc != want);
+            wrong += (budget.n != m.n);
+            early += (rc == NGX_AGAIN && delay == 0);
+
+            if (rc == NGX_OK) {
+                wrong += (w->waiter != NULL);
+                ngx_memzero(w, sizeof(model_waiter_t));
+                served++;
+            }
+
+            if (wrong) {
+                break;
+            }
+        }
+
+        for (i = 0; i < WAITERS; i++) {
+            if (m.waiters[i].there) {
+                ngx_http_tccbs_queue_leave(&zone, &budget,
+                                           m.waiters[i].waiter);
+            }
+        }
+
+        wrong += (((shm_t *) zone.shm.addr)->n != 0);
+
+        (void) munmap(zone.shm.addr, zone.shm.size);
+    }
+
+    ok(wrong == 0, "agrees with the model");
+    ok(early == 0, "who waits is told how long");
+    ok(served > 5000 && left > 5000 && full > 5000,
+       "of all kinds: %d served, %d left, %d found it full", served, left,
+       full);
+}
+
+
+/*
+ * Twenty slots in a second: never 21 in one, and hardly less, although the
+ * first in the queue asks late.
+ */
+
+static void
+test_slots(void)
+{
+    int                        i, worst;
+    uint64_t                   finish, start, at[2000];
+    ngx_msec_t                 delay;
+    ngx_uint_t                 n;
+    ngx_shm_zone_t             zone;
+    ngx_http_tccbs_budget_t    budget;
+    ngx_http_tccbs_waiter_t   *waiter;
+
+    shm_zone(&zone, 64 * 1024);
+    ngx_memzero(&budget, sizeof(budget));
+    ngx_http_tccbs_queue_init(&budget);
+
+    finish = 0;
+    waiter = NULL;
+    start = now;
+
+    for (n = 0; n < 2000; /* void */ ) {
+
+        if (ngx_http_tccbs_queue_ask(&zone, &budget, &waiter, &finish, 1,
+                                     1010000 / 20, 10, &delay)
+            == NGX_OK)
+        {
+            at[n++] = now;
+            continue;
+        }
+
+        now += delay * 1000 + draw(3000);
+    }
+
+    worst = 0;
+
+    for (i = 20; i < 2000; i++) {
+        worst += (at[i] - at[i - 20] < 1000000);
+    }
+
+    ok(worst == 0, "never 21 slots within a second");
+    ok(2000 * 1000000.0 / (now - start) > 19.6, "98%% of them are used: %.2f",
+       2000 * 1000000.0 / (now - start));
+
+    (void) munmap(zone.shm.addr, zone.shm.size);
+}
+
+
+/* Throttled eight times and more, the limit keeps an eighth; then it returns. */
+
+static void
+test_shrink(void)
+{
+    int                      i;
+    ngx_http_tccbs_budget_t  budget;
+
+    ngx_memzero(&budget, sizeof(budget));
+
+    ok(ngx_http_tccbs_queue_cost(&budget, 1000) == 1000, "cost");
+
+    ngx_http_tccbs_queue_throttled(&budget);
+
+    ok(ngx_http_tccbs_queue_cost(&budget, 1000) == 1500, "once: a third less");
+
+    for (i = 0; i < 20; i++) {
+        ngx_http_tccbs_queue_throttled(&budget);
+    }
+
+    ok(ngx_http_tccbs_queue_cost(&budget, 1000) == 8000, "an eighth remains");
+
+    ngx_http_tccbs_queue_passed(&budget);
+
+    ok(ngx_http_tccbs_queue_cost(&budget, 1000) == 7937, "grows slowly");
+
+    for (i = 0; i < 200; i++) {
+        ngx_http_tccbs_queue_passed(&budget);
+    }
+
+    ok(ngx_http_tccbs_queue_cost(&budget, 1000) == 1000, "and is whole again");
+}
+
+
+/* A full zone is told from a full queue; a dead process is not waited for. */
+
+static void
+test_full_and_dead(void)
+{
+    uint64_t                  finish;
+    ngx_int_t                 rc;
+    ngx_msec_t                delay;
+    ngx_uint_t                i;
+    ngx_shm_zone_t            zone;
+    ngx_http_tccbs_budget_t   budget;
+    ngx_http_tccbs_waiter_t  *waiters[8], *mine;
+
+    shm_zone(&zone, sizeof(shm_t) + 4 * SHM_BLOCK);
+    ngx_memzero(&budget, sizeof(budget));
+    ngx_http_tccbs_queue_init(&budget);
+    ngx_memzero(waiters, sizeof(waiters));
+
+    finish = 0;
+    mine = NULL;
+    rc = NGX_OK;
+
+    (void) ngx_http_tccbs_queue_ask(&zone, &budget, &mine, &finish, 1, 1000000,
+                                    10, &delay);
+
+    for (i = 0; i < 5; i++) {
+        rc = ngx_http_tccbs_queue_ask(&zone, &budget, &waiters[i], &finish, 1,
+                                      1000000, 10, &delay);
+    }
+
+    ok(rc == NGX_DECLINED && waiters[4] == NULL, "a full zone");
+
+    for (i = 0; i < 4; i++) {
+        waiters[i]->owner = 0x3fffffff;       /* no process has it */
+    }
+
+    now += 2000000;
+
+    ngx_http_tccbs_queue_leave(&zone, &budget, waiters[3]);
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &mine, &finish, 1, 1000000,
+                                  10, &delay);
+
+    ok(rc == NGX_OK && budget.n == 0, "the dead are passed over");
+
+    (void) munmap(zone.shm.addr, zone.shm.size);
+}
+
+
+int
+main(void)
+{
+    ngx_pid = getpid();
+
+    test_model();
+    test_slots();
+    test_shrink();
+    test_full_and_dead();
+
+    return tap_done();
+}
