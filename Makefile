@@ -99,8 +99,8 @@ $(OBJS)/pure/%.o: src/%.c $(HEADERS) $(OBJS)/nginx/Makefile
 	@mkdir -p $(@D)
 	$(UNIT_CC) -c -o $@ $<
 
-$(OBJS)/tccbs: tools/tccbs.c $(PURE_OBJS)
-	$(UNIT_CC) -o $@ $^ $(UNIT_LIBS)
+$(OBJS)/tccbs: $(sort $(wildcard tools/*.c tools/*.h)) $(PURE_OBJS)
+	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 # what needs shared memory and nothing else of nginx
 

@@ -9,7 +9,6 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_account.h"
-#include "ngx_tccbs_call.h"
 
 
 #define NGX_HTTP_TCCBS_SCOPE_SERVICE  64
@@ -68,8 +67,9 @@ ngx_http_tccbs_account_block(ngx_conf_t *cf, ngx_http_tccbs_account_t *account)
 {
     char         *rv;
     ngx_uint_t    i;
-    ngx_array_t  *arrays[] = { &account->identities, &account->from,
-                               &account->to, &account->snapshots };
+    ngx_array_t  *arrays[] = { &account->identities, &account->policy.from,
+                               &account->policy.to,
+                               &account->policy.snapshots };
 
     account->file = cf->conf_file->file.name.data;
     account->line = cf->conf_file->line;
@@ -281,7 +281,7 @@ ngx_http_tccbs_account_actions(ngx_conf_t *cf, void *object)
             return NGX_CONF_ERROR;
         }
 
-        account->actions |= 1 << action;
+        account->policy.actions |= 1 << action;
     }
 
     return NGX_CONF_OK;
@@ -293,7 +293,7 @@ ngx_http_tccbs_account_from(ngx_conf_t *cf, void *object)
 {
     ngx_http_tccbs_account_t *account = object;
 
-    return ngx_http_tccbs_account_regions(cf, &account->from);
+    return ngx_http_tccbs_account_regions(cf, &account->policy.from);
 }
 
 
@@ -302,7 +302,7 @@ ngx_http_tccbs_account_to(ngx_conf_t *cf, void *object)
 {
     ngx_http_tccbs_account_t *account = object;
 
-    return ngx_http_tccbs_account_regions(cf, &account->to);
+    return ngx_http_tccbs_account_regions(cf, &account->policy.to);
 }
 
 
@@ -367,7 +367,8 @@ ngx_http_tccbs_account_snapshots(ngx_conf_t *cf, void *object)
             return NGX_CONF_ERROR;
         }
 
-        if (ngx_http_tccbs_account_push(cf, &account->snapshots, &value[i])
+        if (ngx_http_tccbs_account_push(cf, &account->policy.snapshots,
+                                        &value[i])
             == NULL)
         {
             return NGX_CONF_ERROR;

@@ -14,6 +14,7 @@
 
 #include "ngx_http_tccbs_credential.h"
 #include "ngx_http_tccbs_zone.h"
+#include "ngx_tccbs_policy.h"
 
 
 #define NGX_HTTP_TCCBS_KEYS          2        /* live keys of an account */
@@ -46,10 +47,7 @@ struct ngx_http_tccbs_account_s {
     ngx_str_t                     credential_name;
     ngx_http_tccbs_credential_t  *credential;
 
-    ngx_uint_t                    actions;    /* bits by ngx_tccbs_action_e */
-    ngx_array_t                   from;       /* ngx_str_t, "*" is any */
-    ngx_array_t                   to;
-    ngx_array_t                   snapshots;  /* patterns; empty is any */
+    ngx_tccbs_policy_t            policy;
 
     ngx_str_t                     rate;       /* as written */
     uint64_t                      rate_cost;  /* microseconds; 0: no limit */

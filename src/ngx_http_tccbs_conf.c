@@ -240,7 +240,7 @@ ngx_http_tccbs_policy_digest(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
 
         ngx_tccbs_out_string(&out, &account->name);
         ngx_tccbs_out_string(&out, &account->credential_name);
-        ngx_tccbs_out_uint(&out, account->actions);
+        ngx_tccbs_out_uint(&out, account->policy.actions);
         ngx_tccbs_out_string(&out, &account->rate);
         ngx_tccbs_out_uint(&out, account->rate_burst);
         ngx_tccbs_out_uint(&out, account->quota);
@@ -251,9 +251,9 @@ ngx_http_tccbs_policy_digest(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
         }
 
         lists[0] = &account->identities;
-        lists[1] = &account->from;
-        lists[2] = &account->to;
-        lists[3] = &account->snapshots;
+        lists[1] = &account->policy.from;
+        lists[2] = &account->policy.to;
+        lists[3] = &account->policy.snapshots;
 
         for (n = 0; n < 4; n++) {
             s = lists[n]->elts;

@@ -5,26 +5,8 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
-#include <getopt.h>
-#include <stdio.h>
-
+#include "tccbs.h"
 #include "ngx_tccbs_crypto.h"
-#include "ngx_tccbs_tc3.h"
-
-
-/* Exit codes: 0 ok, 1 a finding or a failure, 2 usage. */
-
-#define TCCBS_OK        0
-#define TCCBS_FAILED    1
-#define TCCBS_USAGE     2
-
-#define TCCBS_ID        26
-#define TCCBS_SECRET    40
-#define TCCBS_BODY      (16 * 1024 * 1024)
-#define TCCBS_KEY_DIR   "/etc/nginx/tccbs/keys/"
 
 
 typedef struct {
@@ -34,24 +16,13 @@ typedef struct {
 } tccbs_command_t;
 
 
-static int tccbs_key_new(int argc, char **argv);
-static int tccbs_key_write(const char *path, const u_char *secret);
-static int tccbs_sign(int argc, char **argv);
-static int tccbs_sign_request(ngx_pool_t *pool, char **option);
-static void tccbs_sign_show(const ngx_tccbs_tc3_request_t *req,
-    const ngx_str_t *date, const ngx_str_t *service, const char *id,
-    const u_char signature[NGX_TCCBS_SHA256_LEN]);
-static ngx_int_t tccbs_letters(u_char *dst, size_t n);
-static ngx_int_t tccbs_read(FILE *f, ngx_pool_t *pool, size_t max,
-    ngx_str_t *text);
-static int tccbs_usage(const char *words);
-
-
 static tccbs_command_t  tccbs_commands[] = {
     { "key new", "key new NAME [--out FILE]", tccbs_key_new },
     { "sign", "sign --id ID --secret-file FILE --host HOST --action ACTION\n"
               "             [--service SERVICE] [--timestamp SECONDS] < BODY",
       tccbs_sign },
+    { "explain", "explain [--conf FILE] [--snapshot ID] ACCOUNT ACTION FROM "
+                 "[TO]...", tccbs_explain },
     { NULL, NULL, NULL }
 };
 
@@ -88,7 +59,7 @@ main(int argc, char **argv)
 }
 
 
-static int
+int
 tccbs_usage(const char *words)
 {
     tccbs_command_t  *cmd;
@@ -103,359 +74,7 @@ tccbs_usage(const char *words)
 }
 
 
-static int
-tccbs_key_new(int argc, char **argv)
-{
-    int                  rc;
-    char                *name, *out;
-    size_t               i;
-    u_char               id[TCCBS_ID + 1], secret[TCCBS_SECRET + 1];
-    static struct option options[] = {
-        { "out", required_argument, NULL, 'o' },
-        { NULL, 0, NULL, 0 }
-    };
-
-    out = NULL;
-
-    while ((rc = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (rc != 'o') {
-            return tccbs_usage("key new");
-        }
-
-        out = optarg;
-    }
-
-    if (optind != argc - 1) {
-        return tccbs_usage("key new");
-    }
-
-    name = argv[optind];
-
-    for (i = 0; name[i]; i++) {
-        if ((name[i] < 'a' || name[i] > 'z') && (name[i] < '0' || name[i] > '9')
-            && name[i] != '-')
-        {
-            break;
-        }
-    }
-
-    if (i == 0 || i > 64 || name[i]) {
-        fprintf(stderr, "tccbs: a name has 1 to 64 of a-z, 0-9 and \"-\"\n");
-        return TCCBS_USAGE;
-    }
-
-    if (tccbs_letters(id, TCCBS_ID) != NGX_OK
-        || tccbs_letters(secret, TCCBS_SECRET) != NGX_OK)
-    {
-        fprintf(stderr, "tccbs: no random numbers\n");
-        return TCCBS_FAILED;
-    }
-
-    rc = TCCBS_OK;
-
-    if (out) {
-        rc = tccbs_key_write(out, secret);
-    }
-
-    if (rc == TCCBS_OK) {
-        printf("SecretId:  AKIDgw%s\n", id);
-
-        if (out) {
-            printf("SecretKey: in %s\n", out);
-
-        } else {
-            printf("SecretKey: %s\n", secret);
-            printf("\nIt is shown this once.  Put it into a file of mode 0400:\n"
-                   "    (umask 377; cat > " TCCBS_KEY_DIR "%s)\n", name);
-        }
-
-        printf("\nThe line for tccbs_account:\n"
-               "    key AKIDgw%s file:%s%s;\n", id, out ? "" : TCCBS_KEY_DIR,
-               out ? out : name);
-    }
-
-    ngx_tccbs_wipe(secret, sizeof(secret));
-
-    return rc;
-}
-
-
-static int
-tccbs_key_write(const char *path, const u_char *secret)
-{
-    int      fd;
-    ssize_t  n;
-
-    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0400);
-
-    if (fd == -1) {
-        fprintf(stderr, "tccbs: cannot create \"%s\": %s\n", path,
-                strerror(errno));
-        return TCCBS_FAILED;
-    }
-
-    n = write(fd, secret, TCCBS_SECRET);
-
-    if (n != TCCBS_SECRET || write(fd, "\n", 1) != 1 || fsync(fd) == -1
-        || close(fd) == -1)
-    {
-        fprintf(stderr, "tccbs: cannot write \"%s\": %s\n", path,
-                strerror(errno));
-        (void) unlink(path);
-        return TCCBS_FAILED;
-    }
-
-    return TCCBS_OK;
-}
-
-
-/* Letters and digits, each as likely as the others. */
-
-static ngx_int_t
-tccbs_letters(u_char *dst, size_t n)
-{
-    u_char  c;
-    size_t  i;
-
-    static const char  letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   "abcdefghijklmnopqrstuvwxyz0123456789";
-
-    for (i = 0; i < n; /* void */ ) {
-
-        if (ngx_tccbs_random(&c, 1) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (c < 4 * (sizeof(letters) - 1)) {
-            dst[i++] = letters[c % (sizeof(letters) - 1)];
-        }
-    }
-
-    dst[n] = '\0';
-
-    return NGX_OK;
-}
-
-
-enum {
-    TCCBS_SIGN_ID = 0,
-    TCCBS_SIGN_SECRET,
-    TCCBS_SIGN_HOST,
-    TCCBS_SIGN_ACTION,
-    TCCBS_SIGN_SERVICE,
-    TCCBS_SIGN_TIMESTAMP,
-    TCCBS_SIGN_N
-};
-
-
-static int
-tccbs_sign(int argc, char **argv)
-{
-    int                  c, i, rc;
-    char                *option[TCCBS_SIGN_N] = { NULL };
-    ngx_pool_t          *pool;
-    static struct option options[] = {
-        { "id", required_argument, NULL, TCCBS_SIGN_ID },
-        { "secret-file", required_argument, NULL, TCCBS_SIGN_SECRET },
-        { "host", required_argument, NULL, TCCBS_SIGN_HOST },
-        { "action", required_argument, NULL, TCCBS_SIGN_ACTION },
-        { "service", required_argument, NULL, TCCBS_SIGN_SERVICE },
-        { "timestamp", required_argument, NULL, TCCBS_SIGN_TIMESTAMP },
-        { NULL, 0, NULL, 0 }
-    };
-
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c < 0 || c >= TCCBS_SIGN_N) {
-            return tccbs_usage("sign");
-        }
-
-        option[c] = optarg;
-    }
-
-    for (i = TCCBS_SIGN_ID; i <= TCCBS_SIGN_ACTION; i++) {
-        if (option[i] == NULL) {
-            return tccbs_usage("sign");
-        }
-    }
-
-    if (optind != argc) {
-        return tccbs_usage("sign");
-    }
-
-    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, NULL);
-    if (pool == NULL) {
-        return TCCBS_FAILED;
-    }
-
-    rc = tccbs_sign_request(pool, option);
-
-    ngx_destroy_pool(pool);
-
-    return rc;
-}
-
-
-static int
-tccbs_sign_request(ngx_pool_t *pool, char **option)
-{
-    FILE                     *f;
-    time_t                    t;
-    ngx_int_t                 rc;
-    ngx_str_t                 secret, date, service, names[3];
-    ngx_tccbs_mac_t           mac;
-    ngx_tccbs_tc3_header_t    headers[3];
-    ngx_tccbs_tc3_request_t   req;
-    char                      now[32];
-    u_char                    day[NGX_TCCBS_TC3_DATE_LEN];
-    u_char                    key[NGX_TCCBS_SHA256_LEN];
-    u_char                    signature[NGX_TCCBS_SHA256_LEN];
-
-    f = fopen(option[TCCBS_SIGN_SECRET], "r");
-
-    if (f == NULL || tccbs_read(f, pool, 1024, &secret) != NGX_OK) {
-        fprintf(stderr, "tccbs: cannot read \"%s\"\n",
-                option[TCCBS_SIGN_SECRET]);
-        return TCCBS_FAILED;
-    }
-
-    (void) fclose(f);
-
-    while (secret.len && (secret.data[secret.len - 1] == '\n'
-                          || secret.data[secret.len - 1] == '\r'))
-    {
-        secret.len--;
-    }
-
-    if (tccbs_read(stdin, pool, TCCBS_BODY, &req.payload) != NGX_OK) {
-        fprintf(stderr, "tccbs: cannot read the body\n");
-        return TCCBS_FAILED;
-    }
-
-    if (option[TCCBS_SIGN_TIMESTAMP] == NULL) {
-        snprintf(now, sizeof(now), "%lld", (long long) time(NULL));
-        option[TCCBS_SIGN_TIMESTAMP] = now;
-    }
-
-#define tccbs_str(s, text)                                                    \
-    (s).data = (u_char *) (text); (s).len = ngx_strlen((s).data)
-
-    tccbs_str(req.timestamp, option[TCCBS_SIGN_TIMESTAMP]);
-
-    t = ngx_tccbs_tc3_timestamp(&req.timestamp);
-
-    if (t == (time_t) NGX_ERROR) {
-        fprintf(stderr, "tccbs: the timestamp must be seconds since 1970\n");
-        return TCCBS_USAGE;
-    }
-
-    ngx_tccbs_tc3_date(t, day);
-    date.data = day;
-    date.len = sizeof(day);
-
-    tccbs_str(service, option[TCCBS_SIGN_SERVICE] ? option[TCCBS_SIGN_SERVICE]
-                                                  : "cbs");
-    tccbs_str(req.method, "POST");
-    tccbs_str(req.uri, "/");
-    ngx_str_null(&req.query);
-    tccbs_str(headers[0].name, "content-type");
-    tccbs_str(headers[0].value, "application/json");
-    tccbs_str(headers[1].name, "host");
-    tccbs_str(headers[1].value, option[TCCBS_SIGN_HOST]);
-    tccbs_str(headers[2].name, "x-tc-action");
-    tccbs_str(headers[2].value, option[TCCBS_SIGN_ACTION]);
-
-#undef tccbs_str
-
-    req.headers = headers;
-    req.nheaders = 3;
-
-    names[0] = headers[0].name;
-    names[1] = headers[1].name;
-    names[2] = headers[2].name;
-
-    ngx_memzero(&mac, sizeof(ngx_tccbs_mac_t));
-
-    rc = ngx_tccbs_tc3_day_key(key, &secret, &date, &service);
-
-    if (rc == NGX_OK) {
-        rc = ngx_tccbs_mac_key(&mac, key, sizeof(key));
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_tccbs_tc3_sign(&mac, signature, &req, &date, &service, names,
-                                3, pool);
-    }
-
-    ngx_tccbs_mac_free(&mac);
-    ngx_tccbs_wipe(key, sizeof(key));
-    ngx_tccbs_wipe(secret.data, secret.len);
-
-    if (rc != NGX_OK) {
-        fprintf(stderr, "tccbs: cannot sign\n");
-        return TCCBS_FAILED;
-    }
-
-    tccbs_sign_show(&req, &date, &service, option[TCCBS_SIGN_ID], signature);
-
-    return TCCBS_OK;
-}
-
-
-/* Every intermediate value but the keys. */
-
-static void
-tccbs_sign_show(const ngx_tccbs_tc3_request_t *req, const ngx_str_t *date,
-    const ngx_str_t *service, const char *id,
-    const u_char signature[NGX_TCCBS_SHA256_LEN])
-{
-    char       canonical[8192];
-    size_t     i, len;
-    ngx_str_t  piece;
-    u_char     digest[NGX_TCCBS_SHA256_LEN];
-    u_char     body[NGX_TCCBS_HEX_LEN], hash[NGX_TCCBS_HEX_LEN];
-    u_char     hex[NGX_TCCBS_HEX_LEN];
-
-    (void) ngx_tccbs_sha256(digest, &req->payload, 1);
-    (void) ngx_tccbs_hex(body, digest, sizeof(digest));
-
-    len = snprintf(canonical, sizeof(canonical), "POST\n/\n\n"
-                   "content-type:%s\nhost:%s\nx-tc-action:",
-                   req->headers[0].value.data, req->headers[1].value.data);
-
-    for (i = 0; i < req->headers[2].value.len && len < sizeof(canonical) - 200;
-         i++)
-    {
-        canonical[len++] = ngx_tolower(req->headers[2].value.data[i]);
-    }
-
-    len += snprintf(canonical + len, sizeof(canonical) - len,
-                    "\n\ncontent-type;host;x-tc-action\n%.*s",
-                    NGX_TCCBS_HEX_LEN, body);
-
-    piece.data = (u_char *) canonical;
-    piece.len = len;
-
-    (void) ngx_tccbs_sha256(digest, &piece, 1);
-    (void) ngx_tccbs_hex(hash, digest, sizeof(digest));
-    (void) ngx_tccbs_hex(hex, signature, NGX_TCCBS_SHA256_LEN);
-
-    printf("canonical request:\n%s\n\n", canonical);
-    printf("its SHA-256:\n%.*s\n\n", NGX_TCCBS_HEX_LEN, hash);
-    printf("string to sign:\nTC3-HMAC-SHA256\n%.*s\n%.*s/%.*s/tc3_request\n"
-           "%.*s\n\n", (int) req->timestamp.len, req->timestamp.data,
-           (int) date->len, date->data, (int) service->len, service->data,
-           NGX_TCCBS_HEX_LEN, hash);
-    printf("signature:\n%.*s\n\n", NGX_TCCBS_HEX_LEN, hex);
-    printf("X-TC-Timestamp: %.*s\n", (int) req->timestamp.len,
-           req->timestamp.data);
-    printf("Authorization: TC3-HMAC-SHA256 Credential=%s/%.*s/%.*s/tc3_request,"
-           " SignedHeaders=content-type;host;x-tc-action, Signature=%.*s\n",
-           id, (int) date->len, date->data, (int) service->len, service->data,
-           NGX_TCCBS_HEX_LEN, hex);
-}
-
-
-static ngx_int_t
+ngx_int_t
 tccbs_read(FILE *f, ngx_pool_t *pool, size_t max, ngx_str_t *text)
 {
     text->data = ngx_pnalloc(pool, max + 1);
@@ -464,6 +83,7 @@ tccbs_read(FILE *f, ngx_pool_t *pool, size_t max, ngx_str_t *text)
     }
 
     text->len = fread(text->data, 1, max + 1, f);
+    text->data[ngx_min(text->len, max)] = '\0';
 
     return (ferror(f) || text->len > max) ? NGX_ERROR : NGX_OK;
 }

@@ -1,0 +1,152 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include "tccbs.h"
+#include "ngx_tccbs_crypto.h"
+
+
+#define TCCBS_ID        26
+#define TCCBS_SECRET    40
+#define TCCBS_KEY_DIR   "/etc/nginx/tccbs/keys/"
+
+
+static int tccbs_key_write(const char *path, const u_char *secret);
+static ngx_int_t tccbs_letters(u_char *dst, size_t n);
+
+
+int
+tccbs_key_new(int argc, char **argv)
+{
+    int                  rc;
+    char                *name, *out;
+    size_t               i;
+    u_char               id[TCCBS_ID + 1], secret[TCCBS_SECRET + 1];
+    static struct option options[] = {
+        { "out", required_argument, NULL, 'o' },
+        { NULL, 0, NULL, 0 }
+    };
+
+    out = NULL;
+
+    while ((rc = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (rc != 'o') {
+            return tccbs_usage("key new");
+        }
+
+        out = optarg;
+    }
+
+    if (optind != argc - 1) {
+        return tccbs_usage("key new");
+    }
+
+    name = argv[optind];
+
+    for (i = 0; name[i]; i++) {
+        if ((name[i] < 'a' || name[i] > 'z') && (name[i] < '0' || name[i] > '9')
+            && name[i] != '-')
+        {
+            break;
+        }
+    }
+
+    if (i == 0 || i > 64 || name[i]) {
+        fprintf(stderr, "tccbs: a name has 1 to 64 of a-z, 0-9 and \"-\"\n");
+        return TCCBS_USAGE;
+    }
+
+    if (tccbs_letters(id, TCCBS_ID) != NGX_OK
+        || tccbs_letters(secret, TCCBS_SECRET) != NGX_OK)
+    {
+        fprintf(stderr, "tccbs: no random numbers\n");
+        return TCCBS_FAILED;
+    }
+
+    rc = TCCBS_OK;
+
+    if (out) {
+        rc = tccbs_key_write(out, secret);
+    }
+
+    if (rc == TCCBS_OK) {
+        printf("SecretId:  AKIDgw%s\n", id);
+
+        if (out) {
+            printf("SecretKey: in %s\n", out);
+
+        } else {
+            printf("SecretKey: %s\n", secret);
+            printf("\nIt is shown this once.  Put it into a file of mode 0400:\n"
+                   "    (umask 377; cat > " TCCBS_KEY_DIR "%s)\n", name);
+        }
+
+        printf("\nThe line for tccbs_account:\n"
+               "    key AKIDgw%s file:%s%s;\n", id, out ? "" : TCCBS_KEY_DIR,
+               out ? out : name);
+    }
+
+    ngx_tccbs_wipe(secret, sizeof(secret));
+
+    return rc;
+}
+
+
+static int
+tccbs_key_write(const char *path, const u_char *secret)
+{
+    int      fd;
+    ssize_t  n;
+
+    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0400);
+
+    if (fd == -1) {
+        fprintf(stderr, "tccbs: cannot create \"%s\": %s\n", path,
+                strerror(errno));
+        return TCCBS_FAILED;
+    }
+
+    n = write(fd, secret, TCCBS_SECRET);
+
+    if (n != TCCBS_SECRET || write(fd, "\n", 1) != 1 || fsync(fd) == -1
+        || close(fd) == -1)
+    {
+        fprintf(stderr, "tccbs: cannot write \"%s\": %s\n", path,
+                strerror(errno));
+        (void) unlink(path);
+        return TCCBS_FAILED;
+    }
+
+    return TCCBS_OK;
+}
+
+
+/* Letters and digits, each as likely as the others. */
+
+static ngx_int_t
+tccbs_letters(u_char *dst, size_t n)
+{
+    u_char  c;
+    size_t  i;
+
+    static const char  letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "abcdefghijklmnopqrstuvwxyz0123456789";
+
+    for (i = 0; i < n; /* void */ ) {
+
+        if (ngx_tccbs_random(&c, 1) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (c < 4 * (sizeof(letters) - 1)) {
+            dst[i++] = letters[c % (sizeof(letters) - 1)];
+        }
+    }
+
+    dst[n] = '\0';
+
+    return NGX_OK;
+}

@@ -1,0 +1,39 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _TCCBS_H_INCLUDED_
+#define _TCCBS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include <getopt.h>
+#include <stdio.h>
+
+
+/* Exit codes: 0 ok, 1 a finding or a failure, 2 usage. */
+
+#define TCCBS_OK        0
+#define TCCBS_FAILED    1
+#define TCCBS_USAGE     2
+
+
+/* The commands; each has its options and arguments after its words. */
+
+int tccbs_key_new(int argc, char **argv);
+int tccbs_sign(int argc, char **argv);
+int tccbs_explain(int argc, char **argv);
+
+/* Prints how a command is used, or all of them when "words" is NULL. */
+int tccbs_usage(const char *words);
+
+/* A whole file, ended by a NUL that does not count; at most "max" bytes. */
+ngx_int_t tccbs_read(FILE *f, ngx_pool_t *pool, size_t max, ngx_str_t *text);
+
+
+#endif /* _TCCBS_H_INCLUDED_ */
