@@ -257,8 +257,9 @@ ngx_http_tccbs_identify_replay(ngx_http_tccbs_ctx_t *ctx,
     ngx_crc32_final(crc);
 
     switch (ngx_http_tccbs_replay_check(ctx->mcf->zone, auth->signature, crc,
-                                        ngx_time(),
-                                        stamp + NGX_TCCBS_TC3_WINDOW))
+                                        stamp + NGX_TCCBS_TC3_WINDOW
+                                        - ngx_time(),
+                                        ctx->lcf->replay_window))
     {
     case NGX_OK:
         return NGX_OK;
@@ -268,6 +269,13 @@ ngx_http_tccbs_identify_replay(ngx_http_tccbs_ctx_t *ctx,
                                      "replay",
                                      "This signature was used with another "
                                      "action, version or region.");
+
+    case NGX_ABORT:
+        return ngx_http_tccbs_refuse(ctx, "AuthFailure.SignatureExpire",
+                                     "replay",
+                                     "This signature was used more than %T "
+                                     "seconds ago, sign the call again.",
+                                     ctx->lcf->replay_window);
 
     default:
         return ngx_http_tccbs_refuse(ctx,

@@ -22,8 +22,9 @@
 
 ngx_int_t
 ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
-    uint32_t context, time_t now, time_t expires)
+    uint32_t context, time_t life, time_t window)
 {
+    time_t                  now;
     uint64_t                place;
     ngx_int_t               rc;
     ngx_uint_t              i;
@@ -37,6 +38,8 @@ ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
     /* the place and the stored part are different bytes of the signature */
 
     ngx_memcpy(&place, signature + 8, sizeof(uint64_t));
+
+    now = ngx_http_tccbs_zone_now();
 
     room = NULL;
     rc = NGX_BUSY;
@@ -58,7 +61,16 @@ ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
         if (ngx_memcmp(seen->signature, signature, sizeof(seen->signature))
             == 0)
         {
-            rc = (seen->context == context) ? NGX_OK : NGX_DECLINED;
+            if (seen->context != context) {
+                rc = NGX_DECLINED;
+
+            } else if (now - ((time_t) seen->expires - seen->life) > window) {
+                rc = NGX_ABORT;
+
+            } else {
+                rc = NGX_OK;
+            }
+
             room = NULL;
             break;
         }
@@ -72,8 +84,9 @@ ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
         ngx_memory_barrier();
         ngx_memcpy(room->signature, signature, sizeof(room->signature));
         room->context = context;
+        room->life = (uint16_t) life;
         ngx_memory_barrier();
-        room->expires = (uint32_t) expires;
+        room->expires = (uint32_t) (now + life);
 
         rc = NGX_OK;
     }

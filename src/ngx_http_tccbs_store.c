@@ -25,7 +25,6 @@ static void ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry, ngx_str_t *id);
 static ngx_int_t ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e,
     ngx_pool_t *pool, ngx_http_tccbs_found_t *found);
-static time_t ngx_http_tccbs_store_now(void);
 static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry,
     time_t hold);
 static void ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n);
@@ -99,7 +98,7 @@ ngx_http_tccbs_store_look(ngx_shm_zone_t *zone,
     e = ngx_http_tccbs_store_find(shpool->data, key);
 
     if (e && e->state != NGX_HTTP_TCCBS_FLYING
-        && e->expires > ngx_http_tccbs_store_now())
+        && e->expires > ngx_http_tccbs_zone_now())
     {
         rc = ngx_http_tccbs_store_found(e, pool, found);
     }
@@ -117,7 +116,7 @@ ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e, ngx_pool_t *pool,
     ngx_memcpy(found->id, e->id, sizeof(found->id));
     ngx_memcpy(found->call, e->call, sizeof(found->call));
     found->outcome = e->outcome;
-    found->left = e->expires - ngx_http_tccbs_store_now();
+    found->left = e->expires - ngx_http_tccbs_zone_now();
 
     if (e->state == NGX_HTTP_TCCBS_FLYING) {
         return NGX_AGAIN;
@@ -177,7 +176,7 @@ ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
         e->len = snapshot->len;
     }
 
-    expires = ngx_http_tccbs_store_now() + seconds;
+    expires = ngx_http_tccbs_zone_now() + seconds;
 
     e->state = NGX_HTTP_TCCBS_MADE;
     e->expires = ngx_max(e->expires, expires);
@@ -227,7 +226,7 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
 
     entry->outcome = outcome;
     entry->again = again;
-    entry->expires = ngx_http_tccbs_store_now() + seconds;
+    entry->expires = ngx_http_tccbs_zone_now() + seconds;
     entry->owner = 0;
 
     ngx_shmtx_unlock(&shpool->mutex);
@@ -249,7 +248,7 @@ ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
     }
 
     entry->state = NGX_HTTP_TCCBS_HELD;
-    entry->expires = ngx_http_tccbs_store_now() + seconds;
+    entry->expires = ngx_http_tccbs_zone_now() + seconds;
     entry->owner = 0;
 
     ngx_shmtx_unlock(&shpool->mutex);
@@ -267,17 +266,6 @@ ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_shmtx_lock(&shpool->mutex);
     ngx_http_tccbs_store_free(shpool, entry);
     ngx_shmtx_unlock(&shpool->mutex);
-}
-
-
-static time_t
-ngx_http_tccbs_store_now(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return ts.tv_sec;
 }
 
 
@@ -387,7 +375,7 @@ static ngx_uint_t
 ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
 {
     if (entry->state != NGX_HTTP_TCCBS_FLYING) {
-        return entry->expires > ngx_http_tccbs_store_now();
+        return entry->expires > ngx_http_tccbs_zone_now();
     }
 
     if (kill((pid_t) entry->owner, 0) != -1 || ngx_errno != ESRCH) {
@@ -399,7 +387,7 @@ ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
     }
 
     entry->state = NGX_HTTP_TCCBS_HELD;
-    entry->expires = ngx_http_tccbs_store_now() + hold;
+    entry->expires = ngx_http_tccbs_zone_now() + hold;
     entry->owner = 0;
 
     return 1;
@@ -429,7 +417,7 @@ ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
         entry = ngx_queue_data(q, ngx_http_tccbs_stored_t, queue);
 
         if (entry->state != NGX_HTTP_TCCBS_FLYING
-            && entry->expires <= ngx_http_tccbs_store_now())
+            && entry->expires <= ngx_http_tccbs_zone_now())
         {
             ngx_http_tccbs_store_free(shpool, entry);
 

@@ -270,3 +270,14 @@ ngx_http_tccbs_flight_own(ngx_shm_zone_t *zone, ngx_uint_t *n)
 
     return NULL;
 }
+
+
+time_t
+ngx_http_tccbs_zone_now(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return ts.tv_sec;
+}

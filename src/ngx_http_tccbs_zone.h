@@ -13,7 +13,7 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  6
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  7
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -38,7 +38,8 @@ typedef struct {
 /* A signature that was accepted, see ngx_http_tccbs_replay.h. */
 
 typedef struct {
-    u_char             signature[8];
+    u_char             signature[6];
+    uint16_t           life;              /* seconds before "expires" */
     uint32_t           context;
     uint32_t           expires;
 } ngx_http_tccbs_seen_t;
@@ -90,6 +91,9 @@ ngx_http_tccbs_shm_t *ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone);
  */
 void *ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     ngx_str_t *name, size_t size);
+
+/* Seconds of the monotonic clock: what is shared must not end by a step. */
+time_t ngx_http_tccbs_zone_now(void);
 
 /* Takes a free entry for this process, or returns NULL. */
 ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone,
