@@ -79,7 +79,7 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       NULL },
 
     { ngx_string("tccbs_audit"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_tccbs_audit,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -372,13 +372,44 @@ ngx_http_tccbs_audit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tccbs_main_conf_t *mcf = conf;
 
-    ngx_str_t  *value;
+    char        *rv;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
 
     if (mcf->audit.journal.file) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "key=", 4) == 0) {
+            rv = ngx_http_tccbs_set_audit_key(cf, mcf, &value[i]);
+
+        } else if (ngx_strncmp(value[i].data, "syslog:", 7) == 0) {
+            rv = ngx_http_tccbs_set_audit_syslog(cf, mcf, &value[i]);
+
+        } else if (ngx_strcmp(value[i].data, "buffered") == 0) {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "tccbs_audit is \"buffered\": calls are "
+                               "forwarded before their record is on the disk, "
+                               "a crash of the host loses records");
+            mcf->audit.journal.buffered = 1;
+            rv = NGX_CONF_OK;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", \"key=path\", "
+                               "\"syslog:server=address\" or \"buffered\" is "
+                               "expected", &value[i]);
+            rv = NGX_CONF_ERROR;
+        }
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
 
     return ngx_http_tccbs_journal_conf(cf, &mcf->audit.journal, &value[1]);
 }

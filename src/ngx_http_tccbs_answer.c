@@ -154,6 +154,13 @@ ngx_http_tccbs_answer(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     outcome = &ngx_tccbs_outcomes[ctx->outcome ? ctx->outcome
                                                : NGX_TCCBS_NOT_SENT];
 
+    if (ctx->attempt.started && ctx->receipt.len
+        && ngx_http_tccbs_answer_header(r, "X-Tccbs-Receipt", &ctx->receipt)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_tccbs_answer_header(r, "X-Tccbs-Id", &ctx->id) != NGX_OK
         || ngx_http_tccbs_answer_header(r, "X-Tccbs-Outcome", outcome)
            != NGX_OK)

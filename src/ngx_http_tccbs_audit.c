@@ -13,80 +13,70 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_AUDIT_CHAIN_LEN  16
 #define NGX_HTTP_TCCBS_AUDIT_BUFFER     65536
 #define NGX_HTTP_TCCBS_AUDIT_LAZY       1000
 #define NGX_HTTP_TCCBS_AUDIT_SUMMARY    60000
 #define NGX_HTTP_TCCBS_AUDIT_RETRY      1000
 
-/* the common members without the id */
+/* bytes to reserve: for the outcomes of as many calls as can be open */
 
-#define NGX_HTTP_TCCBS_AUDIT_HEAD                                             \
-    (sizeof("{\"v\":1,\"time\":\"2026-01-01T00:00:00.000000Z\",\"id\":\"\","  \
-            "\"chain\":\"\",\"seq\":,\"prev\":\"\"}\n")                       \
-     + NGX_TCCBS_UUID_LEN + NGX_HTTP_TCCBS_AUDIT_CHAIN_LEN + NGX_INT64_LEN    \
-     + NGX_TCCBS_HEX_LEN)
+#define NGX_HTTP_TCCBS_AUDIT_RESERVE    1048576
+#define NGX_HTTP_TCCBS_AUDIT_OUTCOME    2048
 
+/* an anchor comes after so much time or so many records */
 
-/* Lines that were appended together, and who is done when they are durable. */
-
-typedef struct {
-    u_char                       *start;
-    u_char                       *pos;
-    u_char                       *end;
-    uint64_t                      last;        /* position of the last line */
-    ngx_http_tccbs_flight_t     **flights;
-    ngx_uint_t                    nflights;
-    ngx_uint_t                    nalloc;
-} ngx_http_tccbs_audit_batch_t;
+#define NGX_HTTP_TCCBS_AUDIT_ANCHOR     60000
+#define NGX_HTTP_TCCBS_AUDIT_RECORDS    1000
 
 
 typedef struct {
     ngx_http_tccbs_audit_conf_t  *conf;
     ngx_log_t                    *log;
 
-    u_char                        chain[NGX_HTTP_TCCBS_AUDIT_CHAIN_LEN];
-    u_char                        prev[NGX_TCCBS_SHA256_LEN];
-    uint64_t                      seq;
-    uint64_t                      durable;     /* position, = seq of the last */
+    uint64_t                      durable;     /* position */
 
-    ngx_http_tccbs_audit_batch_t  pending;
-    ngx_http_tccbs_audit_batch_t  batch;
+    ngx_http_tccbs_batch_t        pending;
+    ngx_http_tccbs_batch_t        batch;
 
     ngx_event_t                   lazy;
     ngx_event_t                   retry;
     ngx_event_t                   summary;
+    ngx_event_t                   anchor;
     ngx_queue_t                   waits;
     ngx_connection_t              dumb;
 
     ngx_uint_t                    anonymous;
+    ngx_uint_t                    records;     /* since the last anchor */
 
     unsigned                      busy:1;
     unsigned                      failing:1;
+    unsigned                      full:1;
+    unsigned                      rotate:1;
     unsigned                      exiting:1;
 } ngx_http_tccbs_audit_t;
 
 
 static ngx_int_t ngx_http_tccbs_audit_line(ngx_str_t *id, ngx_str_t *rest,
     ngx_http_tccbs_flight_t *flight);
-static ngx_int_t ngx_http_tccbs_audit_reserve(
-    ngx_http_tccbs_audit_batch_t *batch, size_t size,
-    ngx_http_tccbs_flight_t *flight);
+static ngx_int_t ngx_http_tccbs_audit_anchor(const char *why,
+    ngx_uint_t all);
+static void ngx_http_tccbs_audit_rewritten(void);
+static void ngx_http_tccbs_audit_reopen(void);
 static void ngx_http_tccbs_audit_kick(void);
 static ngx_uint_t ngx_http_tccbs_audit_turn(void);
+static void ngx_http_tccbs_audit_segment(void);
+static ngx_uint_t ngx_http_tccbs_audit_flags(void);
 static void ngx_http_tccbs_audit_write(void);
-static void ngx_http_tccbs_audit_done(ngx_int_t rc);
-static void ngx_http_tccbs_audit_settle(ngx_int_t rc);
+static void ngx_http_tccbs_audit_done(ngx_int_t rc, ngx_uint_t found);
+static void ngx_http_tccbs_audit_settle(ngx_int_t rc, ngx_int_t said);
 static void ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_retry_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_summary_handler(ngx_event_t *ev);
+static void ngx_http_tccbs_audit_anchor_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_sum(void);
 
 
 static ngx_http_tccbs_audit_t  ngx_http_tccbs_audit;
-
-
-
 
 
 ngx_int_t
@@ -94,7 +84,6 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf)
 {
     ngx_http_tccbs_audit_t  *audit;
-    u_char                   chain[NGX_HTTP_TCCBS_AUDIT_CHAIN_LEN / 2];
 
     audit = &ngx_http_tccbs_audit;
 
@@ -105,15 +94,16 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
 
     ngx_queue_init(&audit->waits);
 
-    if (ngx_tccbs_random(chain, sizeof(chain)) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    conf->journal.reserve = ngx_max(NGX_HTTP_TCCBS_AUDIT_RESERVE,
+                               ngx_http_tccbs_zone_shm(conf->zone)->nflights
+                               * NGX_HTTP_TCCBS_AUDIT_OUTCOME);
 
-    ngx_tccbs_hex(audit->chain, chain, sizeof(chain));
-
-    if (ngx_http_tccbs_journal_init(cycle, &conf->journal,
-                                    ngx_http_tccbs_audit_done)
-        != NGX_OK)
+    if (ngx_http_tccbs_chain_init(conf->zone, &conf->key, cycle->log)
+        != NGX_OK
+        || ngx_http_tccbs_journal_init(cycle, &conf->journal,
+                                       ngx_http_tccbs_audit_done,
+                                       ngx_http_tccbs_audit_reopen)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -139,7 +129,14 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
     audit->summary.log = cycle->log;
     audit->summary.cancelable = 1;
 
-    return NGX_OK;
+    audit->anchor.data = &audit->dumb;
+    audit->anchor.handler = ngx_http_tccbs_audit_anchor_handler;
+    audit->anchor.log = cycle->log;
+    audit->anchor.cancelable = 1;
+
+    /* what ended before this chain began is named in its first record */
+
+    return ngx_http_tccbs_audit_anchor("start", 1);
 }
 
 
@@ -159,7 +156,7 @@ ngx_http_tccbs_audit_stop(void)
     audit->exiting = 1;
 
     if (audit->busy && ngx_http_tccbs_journal_written()) {
-        ngx_http_tccbs_audit_settle(NGX_OK);
+        ngx_http_tccbs_audit_settle(NGX_OK, NGX_OK);
     }
 
     ngx_http_tccbs_audit_sum();
@@ -170,7 +167,7 @@ void
 ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
 {
     ngx_http_tccbs_audit_t        *audit;
-    ngx_http_tccbs_audit_batch_t  *batch;
+    ngx_http_tccbs_batch_t  *batch;
 
     audit = &ngx_http_tccbs_audit;
     batch = &audit->batch;
@@ -179,11 +176,20 @@ ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
         return;
     }
 
+    /* a chain that wrote nothing does not begin to when it ends */
+
+    if (ngx_http_tccbs_chain_seq() > 1 || audit->busy) {
+        (void) ngx_http_tccbs_audit_anchor("stop", 0);
+
+    } else {
+        return;
+    }
+
     while (audit->busy || ngx_http_tccbs_audit_turn()) {
 
         if (ngx_http_tccbs_journal_write_now(batch->start,
                                              batch->pos - batch->start,
-                                             audit->failing)
+                                             ngx_http_tccbs_audit_flags())
             != NGX_OK)
         {
             ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -191,7 +197,7 @@ ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
             return;
         }
 
-        ngx_http_tccbs_audit_settle(NGX_OK);
+        ngx_http_tccbs_audit_settle(NGX_OK, NGX_OK);
     }
 }
 
@@ -199,7 +205,8 @@ ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
 ngx_uint_t
 ngx_http_tccbs_audit_ready(void)
 {
-    return ngx_http_tccbs_audit.conf && !ngx_http_tccbs_audit.failing;
+    return ngx_http_tccbs_audit.conf && !ngx_http_tccbs_audit.failing
+           && !ngx_http_tccbs_audit.full;
 }
 
 
@@ -263,7 +270,9 @@ ngx_http_tccbs_audit_anonymous(void)
 ngx_int_t
 ngx_http_tccbs_audit_wait(ngx_http_tccbs_audit_wait_t *wait)
 {
-    if (ngx_http_tccbs_audit.durable >= wait->pos) {
+    if (ngx_http_tccbs_audit.durable >= wait->pos
+        || ngx_http_tccbs_audit.conf->journal.buffered)
+    {
         return NGX_OK;
     }
 
@@ -288,123 +297,110 @@ static ngx_int_t
 ngx_http_tccbs_audit_line(ngx_str_t *id, ngx_str_t *rest,
     ngx_http_tccbs_flight_t *flight)
 {
-    u_char                        *line;
-    ngx_tm_t                       tm;
-    ngx_str_t                      piece;
-    struct timespec                ts;
-    ngx_http_tccbs_audit_t        *audit;
-    ngx_http_tccbs_audit_batch_t  *batch;
-    u_char                         prev[NGX_TCCBS_HEX_LEN];
+    ngx_http_tccbs_audit_t  *audit;
 
     audit = &ngx_http_tccbs_audit;
-    batch = &audit->pending;
 
-    if (ngx_http_tccbs_audit_reserve(batch,
-                                     NGX_HTTP_TCCBS_AUDIT_HEAD + rest->len,
-                                     flight)
+    if (ngx_http_tccbs_batch_append(&audit->pending, id, rest, flight,
+                                    audit->log)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-    ngx_gmtime(ts.tv_sec, &tm);
+    audit->records++;
 
-    ngx_tccbs_hex(prev, audit->prev, sizeof(audit->prev));
-
-    line = batch->pos;
-
-    batch->pos = ngx_sprintf(line, "{\"v\":1,\"time\":"
-                             "\"%04d-%02d-%02dT%02d:%02d:%02d.%06LZ\","
-                             "\"id\":\"%V\",\"chain\":\"%*s\",\"seq\":%uL,"
-                             "\"prev\":\"%*s\",%V}\n",
-                             tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                             tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
-                             (int64_t) (ts.tv_nsec / 1000), id,
-                             sizeof(audit->chain), audit->chain, audit->seq,
-                             sizeof(prev), prev, rest);
-
-    /* the chain links lines without their newline */
-
-    piece.data = line;
-    piece.len = batch->pos - line - 1;
-
-    if (ngx_tccbs_sha256(audit->prev, &piece, 1) != NGX_OK) {
-        batch->pos = line;
-        return NGX_ERROR;
+    if (!audit->anchor.timer_set && !audit->exiting) {
+        ngx_add_timer(&audit->anchor, NGX_HTTP_TCCBS_AUDIT_ANCHOR);
     }
-
-    if (flight) {
-        flight->closing = 1;
-        batch->flights[batch->nflights++] = flight;
-    }
-
-    batch->last = ++audit->seq;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_tccbs_audit_reserve(ngx_http_tccbs_audit_batch_t *batch, size_t size,
-    ngx_http_tccbs_flight_t *flight)
+ngx_http_tccbs_audit_anchor(const char *why, ngx_uint_t all)
 {
-    u_char      *p;
-    size_t       used, need;
-    ngx_uint_t   n;
-    void        *flights;
+    ngx_int_t  rc;
+    ngx_str_t  id, rest;
+    u_char     uuid[NGX_TCCBS_UUID_LEN];
 
-    used = batch->pos - batch->start;
-
-    if ((size_t) (batch->end - batch->pos) < size) {
-
-        need = ngx_max(2 * used, NGX_HTTP_TCCBS_AUDIT_BUFFER) + size;
-
-        p = ngx_alloc(need, ngx_http_tccbs_audit.log);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (batch->start) {
-            ngx_memcpy(p, batch->start, used);
-            ngx_free(batch->start);
-        }
-
-        batch->start = p;
-        batch->pos = p + used;
-        batch->end = p + need;
+    if (ngx_tccbs_uuid(uuid) != NGX_OK
+        || ngx_http_tccbs_chain_anchor(why, all, &rest) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    if (flight && batch->nflights == batch->nalloc) {
+    id.data = uuid;
+    id.len = sizeof(uuid);
 
-        n = batch->nalloc ? 2 * batch->nalloc : 64;
+    rc = ngx_http_tccbs_audit_line(&id, &rest, NULL);
 
-        flights = ngx_alloc(n * sizeof(ngx_http_tccbs_flight_t *),
-                            ngx_http_tccbs_audit.log);
-        if (flights == NULL) {
-            return NGX_ERROR;
-        }
+    ngx_free(rest.data);
 
-        if (batch->flights) {
-            ngx_memcpy(flights, batch->flights, batch->nflights
-                                          * sizeof(ngx_http_tccbs_flight_t *));
-            ngx_free(batch->flights);
-        }
+    ngx_http_tccbs_audit.records = 0;
 
-        batch->flights = flights;
-        batch->nalloc = n;
+    return rc;
+}
+
+
+/* A batch may be in the file more than once now, wholly or in part. */
+
+static void
+ngx_http_tccbs_audit_rewritten(void)
+{
+    ngx_str_t                      id, rest;
+    ngx_http_tccbs_batch_t  *batch;
+    u_char                         uuid[NGX_TCCBS_UUID_LEN];
+    u_char                         text[128];
+
+    batch = &ngx_http_tccbs_audit.batch;
+
+    if (ngx_tccbs_uuid(uuid) != NGX_OK) {
+        return;
     }
 
-    return NGX_OK;
+    id.data = uuid;
+    id.len = sizeof(uuid);
+
+    rest.data = text;
+    rest.len = ngx_sprintf(text, "\"kind\":\"anchor\",\"why\":\"rewritten\","
+                           "\"first\":%uL,\"last\":%uL", batch->first,
+                           batch->last - 1)
+               - text;
+
+    (void) ngx_http_tccbs_audit_line(&id, &rest, NULL);
+}
+
+
+/* nginx reopens its files: what comes now goes to a new segment. */
+
+static void
+ngx_http_tccbs_audit_reopen(void)
+{
+    ngx_http_tccbs_audit_t  *audit;
+
+    audit = &ngx_http_tccbs_audit;
+
+    if (audit->conf && !audit->exiting) {
+        audit->rotate = 1;
+        ngx_http_tccbs_audit_kick();
+    }
 }
 
 
 static void
 ngx_http_tccbs_audit_kick(void)
 {
-    if (ngx_http_tccbs_audit.busy || ngx_http_tccbs_audit.exiting
-        || !ngx_http_tccbs_audit_turn())
-    {
+    if (ngx_http_tccbs_audit.busy || ngx_http_tccbs_audit.exiting) {
+        return;
+    }
+
+    if (ngx_http_tccbs_audit.records >= NGX_HTTP_TCCBS_AUDIT_RECORDS) {
+        (void) ngx_http_tccbs_audit_anchor("time", 0);
+    }
+
+    if (!ngx_http_tccbs_audit_turn()) {
         return;
     }
 
@@ -422,11 +418,15 @@ static ngx_uint_t
 ngx_http_tccbs_audit_turn(void)
 {
     ngx_http_tccbs_audit_t        *audit;
-    ngx_http_tccbs_audit_batch_t   batch;
+    ngx_http_tccbs_batch_t   batch;
 
     audit = &ngx_http_tccbs_audit;
 
-    if (audit->pending.pos == audit->pending.start) {
+    if (audit->rotate && ngx_http_tccbs_batch_empty(&audit->pending)) {
+        ngx_http_tccbs_audit_segment();
+    }
+
+    if (ngx_http_tccbs_batch_empty(&audit->pending)) {
         return 0;
     }
 
@@ -436,39 +436,103 @@ ngx_http_tccbs_audit_turn(void)
 
     audit->busy = 1;
 
+    /* what was appended before belongs to the old segment */
+
+    if (audit->rotate) {
+        ngx_http_tccbs_audit_segment();
+    }
+
     return 1;
+}
+
+
+/* The header of a segment: the first record that this chain has in it. */
+
+static void
+ngx_http_tccbs_audit_segment(void)
+{
+    ngx_http_tccbs_audit_t  *audit;
+
+    audit = &ngx_http_tccbs_audit;
+
+    if (ngx_http_tccbs_audit_anchor("segment", 1) == NGX_OK) {
+        audit->pending.reopen = 1;
+        audit->rotate = 0;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_tccbs_audit_flags(void)
+{
+    ngx_http_tccbs_audit_t  *audit;
+
+    audit = &ngx_http_tccbs_audit;
+
+    if (audit->failing) {
+        return NGX_HTTP_TCCBS_JOURNAL_SEAL|NGX_HTTP_TCCBS_JOURNAL_REOPEN;
+    }
+
+    return audit->batch.reopen ? NGX_HTTP_TCCBS_JOURNAL_REOPEN : 0;
 }
 
 
 static void
 ngx_http_tccbs_audit_write(void)
 {
-    ngx_http_tccbs_audit_batch_t  *batch;
+    ngx_http_tccbs_batch_t  *batch;
 
     batch = &ngx_http_tccbs_audit.batch;
 
     ngx_http_tccbs_journal_write(batch->start, batch->pos - batch->start,
-                                 ngx_http_tccbs_audit.failing);
+                                 ngx_http_tccbs_audit_flags());
 }
 
 
 static void
-ngx_http_tccbs_audit_done(ngx_int_t rc)
+ngx_http_tccbs_audit_done(ngx_int_t rc, ngx_uint_t found)
 {
+    ngx_uint_t               full;
     ngx_http_tccbs_audit_t  *audit;
 
     audit = &ngx_http_tccbs_audit;
+
+    full = (found & NGX_HTTP_TCCBS_JOURNAL_FULL) ? 1 : 0;
+
+    if (full && !audit->full) {
+        ngx_log_error(NGX_LOG_CRIT, audit->log, 0,
+                      "no room can be reserved for the audit file, nothing "
+                      "is forwarded until there is");
+
+    } else if (!full && audit->full) {
+        ngx_log_error(NGX_LOG_NOTICE, audit->log, 0,
+                      "there is room for the audit file again");
+    }
+
+    audit->full = full;
+
+    if (found & NGX_HTTP_TCCBS_JOURNAL_REPLACED) {
+        audit->rotate = 1;
+    }
 
     if (rc == NGX_OK) {
 
         if (audit->failing) {
             ngx_log_error(NGX_LOG_NOTICE, audit->log, 0,
                           "the audit file is written again");
+
+            audit->failing = 0;
+
+            ngx_http_tccbs_audit_rewritten();
         }
 
-        audit->failing = 0;
+        if (full && !audit->retry.timer_set) {
+            ngx_add_timer(&audit->retry, NGX_HTTP_TCCBS_AUDIT_RETRY);
+        }
 
-        ngx_http_tccbs_audit_settle(NGX_OK);
+        /* with no room for outcomes an intent is durable, but of no use */
+
+        ngx_http_tccbs_audit_settle(NGX_OK, full ? NGX_ERROR : NGX_OK);
         ngx_http_tccbs_audit_kick();
 
         return;
@@ -489,18 +553,19 @@ ngx_http_tccbs_audit_done(ngx_int_t rc)
 
     ngx_add_timer(&audit->retry, NGX_HTTP_TCCBS_AUDIT_RETRY);
 
-    ngx_http_tccbs_audit_settle(NGX_ERROR);
+    ngx_http_tccbs_audit_settle(NGX_ERROR, NGX_ERROR);
 }
 
 
+/* "rc": what became of the batch; "said": what those who wait are told. */
+
 static void
-ngx_http_tccbs_audit_settle(ngx_int_t rc)
+ngx_http_tccbs_audit_settle(ngx_int_t rc, ngx_int_t said)
 {
-    ngx_uint_t                     i;
     ngx_queue_t                    ready, *q, *next;
     ngx_http_tccbs_audit_t        *audit;
     ngx_http_tccbs_audit_wait_t   *wait;
-    ngx_http_tccbs_audit_batch_t  *batch;
+    ngx_http_tccbs_batch_t  *batch;
 
     audit = &ngx_http_tccbs_audit;
     batch = &audit->batch;
@@ -525,14 +590,19 @@ ngx_http_tccbs_audit_settle(ngx_int_t rc)
     }
 
     if (rc == NGX_OK) {
-        audit->durable = batch->last;
 
-        for (i = 0; i < batch->nflights; i++) {
-            ngx_http_tccbs_flight_free(batch->flights[i]);
+        if (!ngx_http_tccbs_batch_empty(batch)) {
+            audit->durable = batch->last;
+
+            ngx_http_tccbs_chain_durable(batch->last - 1, batch->hash);
+
+            if (audit->conf->syslog) {
+                ngx_http_tccbs_batch_copy(batch, audit->conf->syslog,
+                                          audit->log);
+            }
         }
 
-        batch->pos = batch->start;
-        batch->nflights = 0;
+        ngx_http_tccbs_batch_done(batch);
 
         audit->busy = 0;
     }
@@ -544,7 +614,7 @@ ngx_http_tccbs_audit_settle(ngx_int_t rc)
         wait = ngx_queue_data(q, ngx_http_tccbs_audit_wait_t, queue);
 
         ngx_http_tccbs_audit_cancel(wait);
-        wait->handler(wait->data, rc);
+        wait->handler(wait->data, said);
     }
 }
 
@@ -559,7 +629,31 @@ ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev)
 static void
 ngx_http_tccbs_audit_retry_handler(ngx_event_t *ev)
 {
-    ngx_http_tccbs_audit_write();
+    ngx_http_tccbs_audit_t  *audit;
+
+    audit = &ngx_http_tccbs_audit;
+
+    /* an empty batch asks for room */
+
+    if (audit->failing || !audit->busy) {
+        audit->busy = 1;
+        ngx_http_tccbs_audit_write();
+    }
+}
+
+
+static void
+ngx_http_tccbs_audit_anchor_handler(ngx_event_t *ev)
+{
+    if (ngx_http_tccbs_audit.records
+        && ngx_http_tccbs_audit_anchor("time", 0) == NGX_OK)
+    {
+        ngx_http_tccbs_audit_kick();
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
 }
 
 

@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_tccbs_batch.h"
 #include "ngx_http_tccbs_journal.h"
 #include "ngx_http_tccbs_zone.h"
 
@@ -30,6 +31,8 @@
 typedef struct {
     ngx_http_tccbs_journal_conf_t   journal;
     ngx_shm_zone_t                 *zone;
+    ngx_str_t                       key;          /* of the macs, or empty */
+    ngx_syslog_peer_t              *syslog;       /* copies, or NULL */
 } ngx_http_tccbs_audit_conf_t;
 
 
@@ -54,7 +57,10 @@ ngx_int_t ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
 void ngx_http_tccbs_audit_stop(void);
 void ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle);
 
-/* 0 while the journal cannot be written: no intent may be appended then. */
+/*
+ * 0 while the journal cannot be written, or has no room for the outcomes of
+ * more calls: no intent may be appended then.
+ */
 ngx_uint_t ngx_http_tccbs_audit_ready(void);
 
 /*

@@ -11,29 +11,35 @@
 
 #include "ngx_http_tccbs_journal.h"
 
+#include <sys/statvfs.h>
+
 
 /* What the thread is given; it touches nothing else. */
 
 typedef struct {
-    ngx_fd_t                        fd;
-    u_char                         *data;
-    size_t                          len;
-    u_char                         *dir;      /* to be synced, or NULL */
-    ngx_uint_t                      sync;
-    ngx_uint_t                      seal;
-    const char                     *failed;   /* the call that failed */
-    ngx_err_t                       err;
-    ngx_uint_t                      done;
+    ngx_fd_t                           fd;
+    const char                        *path;
+    const char                        *dir;
+    u_char                            *data;
+    size_t                             len;
+    size_t                             reserve;
+    off_t                              reserved;  /* up to there */
+    ngx_uint_t                         flags;
+    ngx_uint_t                         sync;
+    ngx_uint_t                         fresh;     /* its directory as well */
+    ngx_uint_t                         found;
+    const char                        *failed;    /* the call that failed */
+    ngx_err_t                          err;
+    ngx_uint_t                         done;
 } ngx_http_tccbs_journal_task_t;
 
 
 typedef struct {
-    ngx_http_tccbs_journal_conf_t  *conf;
-    ngx_http_tccbs_journal_pt       handler;
-    ngx_thread_task_t              *task;
-    ngx_log_t                      *log;
-    u_char                         *dir;
-    ngx_file_uniq_t                 uniq;
+    ngx_http_tccbs_journal_conf_t     *conf;
+    ngx_http_tccbs_journal_pt          handler;
+    ngx_http_tccbs_journal_reopen_pt   reopen;
+    ngx_thread_task_t                 *task;
+    ngx_log_t                         *log;
 } ngx_http_tccbs_journal_t;
 
 
@@ -42,10 +48,23 @@ static char *ngx_http_tccbs_journal_pool(ngx_conf_t *cf,
     ngx_http_tccbs_journal_conf_t *conf);
 static void ngx_http_tccbs_journal_flush(ngx_open_file_t *file,
     ngx_log_t *log);
-static ngx_int_t ngx_http_tccbs_journal_prepare(
-    ngx_http_tccbs_journal_task_t *ctx, u_char *data, size_t len,
-    ngx_uint_t seal);
+static ngx_int_t ngx_http_tccbs_journal_open(ngx_http_tccbs_journal_task_t *ctx,
+    ngx_http_tccbs_journal_conf_t *conf, ngx_log_t *log);
+static void ngx_http_tccbs_journal_prepare(u_char *data, size_t len,
+    ngx_uint_t flags);
 static void ngx_http_tccbs_journal_thread(void *data, ngx_log_t *log);
+static ngx_int_t ngx_http_tccbs_journal_look(
+    ngx_http_tccbs_journal_task_t *ctx);
+static ngx_int_t ngx_http_tccbs_journal_again(
+    ngx_http_tccbs_journal_task_t *ctx);
+static ngx_int_t ngx_http_tccbs_journal_reserve(
+    ngx_http_tccbs_journal_task_t *ctx);
+static ngx_int_t ngx_http_tccbs_journal_put(ngx_http_tccbs_journal_task_t *ctx,
+    const u_char *p, size_t len);
+static ngx_int_t ngx_http_tccbs_journal_sync(
+    ngx_http_tccbs_journal_task_t *ctx);
+static ngx_int_t ngx_http_tccbs_journal_fail(
+    ngx_http_tccbs_journal_task_t *ctx, const char *what);
 static void ngx_http_tccbs_journal_done(ngx_event_t *ev);
 static ngx_int_t ngx_http_tccbs_journal_result(
     ngx_http_tccbs_journal_task_t *ctx);
@@ -166,6 +185,10 @@ ngx_http_tccbs_journal_flush(ngx_open_file_t *file, ngx_log_t *log)
     {
         (void) ngx_http_tccbs_journal_create(file->name.data, log);
     }
+
+    if (ngx_http_tccbs_journal.reopen) {
+        ngx_http_tccbs_journal.reopen();
+    }
 }
 
 
@@ -193,9 +216,10 @@ ngx_http_tccbs_journal_own(ngx_cycle_t *cycle,
 
 ngx_int_t
 ngx_http_tccbs_journal_init(ngx_cycle_t *cycle,
-    ngx_http_tccbs_journal_conf_t *conf, ngx_http_tccbs_journal_pt handler)
+    ngx_http_tccbs_journal_conf_t *conf, ngx_http_tccbs_journal_pt handler,
+    ngx_http_tccbs_journal_reopen_pt reopen)
 {
-    u_char                         *p;
+    u_char                         *dir, *p;
     ngx_http_tccbs_journal_t       *journal;
     ngx_http_tccbs_journal_task_t  *ctx;
 
@@ -203,17 +227,17 @@ ngx_http_tccbs_journal_init(ngx_cycle_t *cycle,
 
     journal->conf = conf;
     journal->handler = handler;
+    journal->reopen = reopen;
     journal->log = cycle->log;
-    journal->uniq = 0;
 
-    journal->dir = ngx_pnalloc(cycle->pool, conf->path.len + 1);
-    if (journal->dir == NULL) {
+    dir = ngx_pnalloc(cycle->pool, conf->path.len + 1);
+    if (dir == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(journal->dir, conf->path.data, conf->path.len);
+    p = ngx_cpymem(dir, conf->path.data, conf->path.len);
 
-    while (p > journal->dir + 1 && p[-1] != '/') {
+    while (p > dir + 1 && p[-1] != '/') {
         p--;
     }
 
@@ -227,18 +251,50 @@ ngx_http_tccbs_journal_init(ngx_cycle_t *cycle,
 
     ctx = journal->task->ctx;
     ngx_memzero(ctx, sizeof(ngx_http_tccbs_journal_task_t));
+
+    ctx->path = (const char *) conf->path.data;
+    ctx->dir = (const char *) dir;
+    ctx->reserve = conf->reserve;
+    ctx->sync = !conf->buffered;
+    ctx->fresh = 1;
     ctx->done = 1;
 
     journal->task->handler = ngx_http_tccbs_journal_thread;
     journal->task->event.handler = ngx_http_tccbs_journal_done;
     journal->task->event.log = cycle->log;
 
+    return ngx_http_tccbs_journal_open(ctx, conf, cycle->log);
+}
+
+
+/* The directory may be closed to the user of the workers, the file is not. */
+
+static ngx_int_t
+ngx_http_tccbs_journal_open(ngx_http_tccbs_journal_task_t *ctx,
+    ngx_http_tccbs_journal_conf_t *conf, ngx_log_t *log)
+{
+    u_char  proc[sizeof("/proc/self/fd/") + NGX_INT_T_LEN];
+
+    ctx->fd = open(ctx->path, O_WRONLY|O_APPEND|O_CLOEXEC);
+
+    if (ctx->fd == NGX_INVALID_FILE) {
+        ngx_sprintf(proc, "/proc/self/fd/%d%Z", conf->file->fd);
+
+        ctx->fd = open((char *) proc, O_WRONLY|O_APPEND|O_CLOEXEC);
+    }
+
+    if (ctx->fd == NGX_INVALID_FILE) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      ngx_open_file_n " \"%s\" failed", ctx->path);
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 
 
 void
-ngx_http_tccbs_journal_write(u_char *data, size_t len, ngx_uint_t seal)
+ngx_http_tccbs_journal_write(u_char *data, size_t len, ngx_uint_t flags)
 {
     ngx_http_tccbs_journal_t       *journal;
     ngx_http_tccbs_journal_task_t  *ctx;
@@ -246,19 +302,13 @@ ngx_http_tccbs_journal_write(u_char *data, size_t len, ngx_uint_t seal)
     journal = &ngx_http_tccbs_journal;
     ctx = journal->task->ctx;
 
-    if (ngx_http_tccbs_journal_prepare(ctx, data, len, seal) == NGX_OK) {
+    ngx_http_tccbs_journal_prepare(data, len, flags);
 
-        if (ngx_thread_task_post(journal->conf->pool, journal->task)
-            == NGX_OK)
-        {
-            return;
-        }
-
-        ctx->failed = "ngx_thread_task_post()";
-
-        (void) ngx_close_file(ctx->fd);
+    if (ngx_thread_task_post(journal->conf->pool, journal->task) == NGX_OK) {
+        return;
     }
 
+    ctx->failed = "ngx_thread_task_post()";
     ctx->done = 1;
 
     ngx_post_event(&journal->task->event, &ngx_posted_events);
@@ -266,15 +316,14 @@ ngx_http_tccbs_journal_write(u_char *data, size_t len, ngx_uint_t seal)
 
 
 ngx_int_t
-ngx_http_tccbs_journal_write_now(u_char *data, size_t len, ngx_uint_t seal)
+ngx_http_tccbs_journal_write_now(u_char *data, size_t len, ngx_uint_t flags)
 {
     ngx_http_tccbs_journal_task_t  *ctx;
 
     ctx = ngx_http_tccbs_journal.task->ctx;
 
-    if (ngx_http_tccbs_journal_prepare(ctx, data, len, seal) == NGX_OK) {
-        ngx_http_tccbs_journal_thread(ctx, ngx_http_tccbs_journal.log);
-    }
+    ngx_http_tccbs_journal_prepare(data, len, flags);
+    ngx_http_tccbs_journal_thread(ctx, ngx_http_tccbs_journal.log);
 
     return ngx_http_tccbs_journal_result(ctx);
 }
@@ -291,48 +340,20 @@ ngx_http_tccbs_journal_written(void)
 }
 
 
-/*
- * The thread gets a descriptor of its own: on USR1 nginx closes the old one in
- * the event loop, and its number may soon mean another file.
- */
-
-static ngx_int_t
-ngx_http_tccbs_journal_prepare(ngx_http_tccbs_journal_task_t *ctx,
-    u_char *data, size_t len, ngx_uint_t seal)
+static void
+ngx_http_tccbs_journal_prepare(u_char *data, size_t len, ngx_uint_t flags)
 {
-    ngx_file_info_t            fi;
-    ngx_http_tccbs_journal_t  *journal;
+    ngx_http_tccbs_journal_task_t  *ctx;
 
-    journal = &ngx_http_tccbs_journal;
-
-    ngx_memzero(ctx, sizeof(ngx_http_tccbs_journal_task_t));
+    ctx = ngx_http_tccbs_journal.task->ctx;
 
     ctx->data = data;
     ctx->len = len;
-    ctx->seal = seal;
-    ctx->sync = !journal->conf->buffered;
-
-    ctx->fd = dup(journal->conf->file->fd);
-
-    if (ctx->fd == -1) {
-        ctx->failed = "dup()";
-        ctx->err = ngx_errno;
-        return NGX_ERROR;
-    }
-
-    if (ngx_fd_info(ctx->fd, &fi) == NGX_FILE_ERROR) {
-        ctx->failed = ngx_fd_info_n;
-        ctx->err = ngx_errno;
-        (void) ngx_close_file(ctx->fd);
-        return NGX_ERROR;
-    }
-
-    if (ctx->sync && ngx_file_uniq(&fi) != journal->uniq) {
-        ctx->dir = journal->dir;
-        journal->uniq = ngx_file_uniq(&fi);
-    }
-
-    return NGX_OK;
+    ctx->flags = flags;
+    ctx->found = 0;
+    ctx->failed = NULL;
+    ctx->err = 0;
+    ctx->done = 0;
 }
 
 
@@ -341,19 +362,123 @@ ngx_http_tccbs_journal_thread(void *data, ngx_log_t *log)
 {
     ngx_http_tccbs_journal_task_t *ctx = data;
 
-    u_char    *p;
-    size_t     len;
-    ssize_t    n;
-    ngx_fd_t   dir;
-
-    if (ctx->seal && write(ctx->fd, "\n", 1) != 1) {
-        ctx->failed = "write()";
-        ctx->err = ngx_errno;
-        goto done;
+    if (ngx_http_tccbs_journal_look(ctx) == NGX_OK
+        && ngx_http_tccbs_journal_reserve(ctx) == NGX_OK
+        && ctx->len
+        && (!(ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL)
+            || ngx_http_tccbs_journal_put(ctx, (u_char *) "\n", 1) == NGX_OK)
+        && ngx_http_tccbs_journal_put(ctx, ctx->data, ctx->len) == NGX_OK
+        && ctx->sync)
+    {
+        (void) ngx_http_tccbs_journal_sync(ctx);
     }
 
-    p = ctx->data;
-    len = ctx->len;
+    ctx->done = 1;
+}
+
+
+/* Whether the file that is open is the one that the path names. */
+
+static ngx_int_t
+ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx)
+{
+    struct stat  file, path;
+
+    if (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_REOPEN) {
+        return ngx_http_tccbs_journal_again(ctx);
+    }
+
+    if (fstat(ctx->fd, &file) == -1) {
+        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
+    }
+
+    if (file.st_nlink == 0) {
+
+        /* what is written there nobody will ever read */
+
+        return ngx_http_tccbs_journal_again(ctx);
+    }
+
+    if (stat(ctx->path, &path) == 0
+        && (path.st_ino != file.st_ino || path.st_dev != file.st_dev))
+    {
+        ctx->found |= NGX_HTTP_TCCBS_JOURNAL_REPLACED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_journal_again(ngx_http_tccbs_journal_task_t *ctx)
+{
+    ngx_fd_t  fd;
+
+    fd = open(ctx->path, O_WRONLY|O_APPEND|O_CLOEXEC);
+
+    if (fd == NGX_INVALID_FILE) {
+        return ngx_http_tccbs_journal_fail(ctx, "open()");
+    }
+
+    (void) close(ctx->fd);
+
+    ctx->fd = fd;
+    ctx->fresh = 1;
+    ctx->reserved = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Blocks beyond the end of the file, so that the outcomes of what was sent find
+ * room on a disk that fills up: they are taken before an intent is durable.
+ */
+
+static ngx_int_t
+ngx_http_tccbs_journal_reserve(ngx_http_tccbs_journal_task_t *ctx)
+{
+    struct stat     file;
+    struct statvfs  fs;
+
+    if (ctx->reserve == 0) {
+        return NGX_OK;
+    }
+
+    if (fstat(ctx->fd, &file) == -1) {
+        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
+    }
+
+    if (file.st_size + (off_t) (ctx->len + ctx->reserve) <= ctx->reserved) {
+        return NGX_OK;
+    }
+
+    if (fallocate(ctx->fd, FALLOC_FL_KEEP_SIZE, file.st_size,
+                  ctx->len + 2 * ctx->reserve)
+        == 0)
+    {
+        ctx->reserved = file.st_size + ctx->len + 2 * ctx->reserve;
+        return NGX_OK;
+    }
+
+    if (ngx_errno == EOPNOTSUPP && fstatvfs(ctx->fd, &fs) == 0
+        && (uint64_t) fs.f_bavail * fs.f_frsize > ctx->len + 2 * ctx->reserve)
+    {
+        return NGX_OK;
+    }
+
+    ctx->found |= NGX_HTTP_TCCBS_JOURNAL_FULL;
+    ctx->err = ngx_errno;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_journal_put(ngx_http_tccbs_journal_task_t *ctx,
+    const u_char *p, size_t len)
+{
+    ssize_t  n;
 
     while (len) {
 
@@ -364,54 +489,84 @@ ngx_http_tccbs_journal_thread(void *data, ngx_log_t *log)
                 continue;
             }
 
-            ctx->failed = "write()";
-            ctx->err = ngx_errno;
-            goto done;
+            return ngx_http_tccbs_journal_fail(ctx, "write()");
         }
 
         p += n;
         len -= n;
     }
 
-    if (ctx->sync && fdatasync(ctx->fd) == -1) {
-        ctx->failed = "fdatasync()";
-        ctx->err = ngx_errno;
-        goto done;
-    }
+    return NGX_OK;
+}
 
-    /* a new file is durable when its directory is */
 
-    if (ctx->dir) {
-        dir = open((const char *) ctx->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+/* A new file is durable when its directory is. */
 
-        if (dir == -1 || fsync(dir) == -1) {
-            ctx->failed = "fsync() of the directory of";
-            ctx->err = ngx_errno;
-        }
+static ngx_int_t
+ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
+{
+    ngx_fd_t  dir;
 
-        if (dir != -1) {
-            (void) close(dir);
+    while (fdatasync(ctx->fd) == -1) {
+        if (ngx_errno != NGX_EINTR) {
+            return ngx_http_tccbs_journal_fail(ctx, "fdatasync()");
         }
     }
 
-done:
+    if (!ctx->fresh) {
+        return NGX_OK;
+    }
 
-    (void) close(ctx->fd);
+    dir = open(ctx->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
-    ctx->done = 1;
+    /* a worker that may not read the directory has a file that master made */
+
+    if (dir == NGX_INVALID_FILE && ngx_errno != EACCES) {
+        return ngx_http_tccbs_journal_fail(ctx, "open() of the directory of");
+    }
+
+    if (dir != NGX_INVALID_FILE) {
+
+        if (fsync(dir) == -1) {
+            (void) ngx_http_tccbs_journal_fail(ctx,
+                                               "fsync() of the directory of");
+        }
+
+        (void) close(dir);
+    }
+
+    ctx->fresh = (ctx->failed != NULL);
+
+    return ctx->fresh ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_journal_fail(ngx_http_tccbs_journal_task_t *ctx,
+    const char *what)
+{
+    ctx->failed = what;
+    ctx->err = ngx_errno;
+
+    return NGX_ERROR;
 }
 
 
 static void
 ngx_http_tccbs_journal_done(ngx_event_t *ev)
 {
-    ngx_http_tccbs_journal_t  *journal;
+    ngx_int_t                       rc;
+    ngx_http_tccbs_journal_t       *journal;
+    ngx_http_tccbs_journal_task_t  *ctx;
 
     journal = &ngx_http_tccbs_journal;
+    ctx = journal->task->ctx;
 
     ev->complete = 0;
 
-    journal->handler(ngx_http_tccbs_journal_result(journal->task->ctx));
+    rc = ngx_http_tccbs_journal_result(ctx);
+
+    journal->handler(rc, ctx->found);
 }
 
 
@@ -425,10 +580,6 @@ ngx_http_tccbs_journal_result(ngx_http_tccbs_journal_task_t *ctx)
     ngx_log_error(NGX_LOG_ERR, ngx_http_tccbs_journal.log, ctx->err,
                   "%s \"%V\" failed", ctx->failed,
                   &ngx_http_tccbs_journal.conf->path);
-
-    /* whatever is there now, its directory is synced again */
-
-    ngx_http_tccbs_journal.uniq = 0;
 
     return NGX_ERROR;
 }

@@ -65,7 +65,7 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
     uint64_t *finish, ngx_uint_t weight, uint64_t cost, ngx_uint_t max,
     ngx_msec_t *delay)
 {
-    uint64_t                  now, wait;
+    uint64_t                  now, wait, tag;
     ngx_int_t                 rc;
     struct timespec           ts;
     ngx_slab_pool_t          *shpool;
@@ -82,8 +82,24 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
     ngx_shmtx_lock(&shpool->mutex);
 
     w = *waiter;
+    cost = ngx_http_tccbs_queue_cost(budget, cost);
 
     if (w == NULL) {
+
+        tag = ngx_max(budget->vtime, *finish);
+
+        /* nobody waits and there is a slot: nothing is to be remembered */
+
+        if (budget->n == 0
+            && ngx_tccbs_gcra_take(&budget->cell, now, cost,
+                                   NGX_HTTP_TCCBS_QUEUE_LATE, &wait)
+               == NGX_OK)
+        {
+            *finish = tag + NGX_HTTP_TCCBS_QUEUE_TAG / weight;
+            budget->vtime = tag;
+            rc = NGX_OK;
+            goto done;
+        }
 
         if (budget->n >= max) {
             rc = NGX_BUSY;
@@ -97,7 +113,7 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
             goto done;
         }
 
-        w->node.key = ngx_max(budget->vtime, *finish);
+        w->node.key = tag;
         w->seq = ++budget->seq;
         w->owner = ngx_pid;
 
@@ -114,8 +130,6 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
                  ? NGX_HTTP_TCCBS_QUEUE_SOON : NGX_HTTP_TCCBS_QUEUE_LATER;
         goto done;
     }
-
-    cost = ngx_http_tccbs_queue_cost(budget, cost);
 
     if (ngx_tccbs_gcra_take(&budget->cell, now, cost,
                             NGX_HTTP_TCCBS_QUEUE_LATE, &wait)

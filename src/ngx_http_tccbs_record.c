@@ -61,6 +61,12 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    ctx->receipt.data = ngx_pnalloc(ctx->request->pool,
+                                    NGX_HTTP_TCCBS_RECEIPT_LEN);
+    if (ctx->receipt.data == NULL) {
+        return NGX_ERROR;
+    }
+
     ctx->flight = ngx_http_tccbs_flight_take(ctx->mcf->zone, &ctx->id);
 
     if (ctx->flight == NULL) {
@@ -76,6 +82,9 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
         ctx->flight = NULL;
         return NGX_ERROR;
     }
+
+    ctx->receipt.len = ngx_http_tccbs_chain_receipt(ctx->receipt.data)
+                       - ctx->receipt.data;
 
     return NGX_OK;
 }

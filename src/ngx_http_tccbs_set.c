@@ -11,6 +11,10 @@
 
 #include "ngx_http_tccbs_request.h"
 #include "ngx_http_tccbs_set.h"
+#include "ngx_tccbs_conf.h"
+
+
+#define NGX_HTTP_TCCBS_AUDIT_KEY  256             /* bytes, at most */
 
 
 static ngx_uint_t ngx_http_tccbs_loopback(ngx_str_t *host);
@@ -243,4 +247,76 @@ ngx_http_tccbs_check_file(ngx_conf_t *cf, void *post, void *data)
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_tccbs_set_audit_key(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf,
+    ngx_str_t *value)
+{
+    ngx_str_t  path, *key;
+
+    key = &mcf->audit.key;
+
+    path.data = value->data + 4;
+    path.len = value->len - 4;
+
+    if (ngx_tccbs_conf_secret(cf, mcf->arena, &path,
+                              NGX_HTTP_TCCBS_AUDIT_KEY + 2, key)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    while (key->len && (key->data[key->len - 1] == LF
+                        || key->data[key->len - 1] == CR))
+    {
+        key->len--;
+    }
+
+    if (key->len < NGX_TCCBS_SHA256_LEN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" must hold a key of %d to %d bytes, such as "
+                           "\"openssl rand -hex 32\" makes", &path,
+                           NGX_TCCBS_SHA256_LEN, NGX_HTTP_TCCBS_AUDIT_KEY);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_tccbs_set_audit_syslog(ngx_conf_t *cf,
+    ngx_http_tccbs_main_conf_t *mcf, ngx_str_t *value)
+{
+    char         *rv;
+    ngx_str_t     args[2];
+    ngx_array_t   array, *save;
+
+    if (mcf->audit.syslog) {
+        return "has more than one \"syslog:\"";
+    }
+
+    mcf->audit.syslog = ngx_pcalloc(cf->pool, sizeof(ngx_syslog_peer_t));
+    if (mcf->audit.syslog == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* nginx looks for it in the first argument */
+
+    args[1] = *value;
+
+    ngx_memzero(&array, sizeof(ngx_array_t));
+    array.elts = args;
+    array.nelts = 2;
+
+    save = cf->args;
+    cf->args = &array;
+
+    rv = ngx_syslog_process_conf(cf, mcf->audit.syslog);
+
+    cf->args = save;
+
+    return rv;
 }

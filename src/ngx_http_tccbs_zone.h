@@ -12,8 +12,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_tccbs_crypto.h"
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  7
+
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  8
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -45,6 +47,21 @@ typedef struct {
 } ngx_http_tccbs_seen_t;
 
 
+/* The end of a worker's chain of records, see ngx_http_tccbs_heads.h. */
+
+#define NGX_HTTP_TCCBS_HEADS      64
+#define NGX_HTTP_TCCBS_CHAIN_LEN  16          /* hexadecimal digits */
+
+typedef struct {
+    ngx_atomic_t       owner;                 /* pid */
+    uint64_t           age;                   /* 0 when free */
+    uint64_t           seq;
+    ngx_uint_t         used;                  /* there is a durable record */
+    u_char             chain[NGX_HTTP_TCCBS_CHAIN_LEN];
+    u_char             hash[NGX_TCCBS_SHA256_LEN];
+} ngx_http_tccbs_head_t;
+
+
 /* What an account has used; made at configuration and never freed. */
 
 #define NGX_HTTP_TCCBS_RATES  2               /* one for each action */
@@ -74,6 +91,9 @@ typedef struct {
     ngx_rbtree_t              stored;         /* ngx_http_tccbs_store.h */
     ngx_rbtree_node_t         stored_sentinel;
     ngx_queue_t               queue;
+
+    uint64_t                  age;            /* of heads */
+    ngx_http_tccbs_head_t     heads[NGX_HTTP_TCCBS_HEADS];
 } ngx_http_tccbs_shm_t;
 
 
