@@ -14,7 +14,6 @@
 #define TCCBS_KEY_DIR   "/etc/nginx/tccbs/keys/"
 
 
-static int tccbs_key_write(const char *path, const u_char *secret);
 static ngx_int_t tccbs_letters(u_char *dst, size_t n);
 
 
@@ -69,7 +68,8 @@ tccbs_key_new(int argc, char **argv)
     rc = TCCBS_OK;
 
     if (out) {
-        rc = tccbs_key_write(out, secret);
+        secret[TCCBS_SECRET] = LF;
+        rc = tccbs_write_secret(out, (char *) secret, TCCBS_SECRET + 1);
     }
 
     if (rc == TCCBS_OK) {
@@ -92,35 +92,6 @@ tccbs_key_new(int argc, char **argv)
     ngx_tccbs_wipe(secret, sizeof(secret));
 
     return rc;
-}
-
-
-static int
-tccbs_key_write(const char *path, const u_char *secret)
-{
-    int      fd;
-    ssize_t  n;
-
-    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0400);
-
-    if (fd == -1) {
-        fprintf(stderr, "tccbs: cannot create \"%s\": %s\n", path,
-                strerror(errno));
-        return TCCBS_FAILED;
-    }
-
-    n = write(fd, secret, TCCBS_SECRET);
-
-    if (n != TCCBS_SECRET || write(fd, "\n", 1) != 1 || fsync(fd) == -1
-        || close(fd) == -1)
-    {
-        fprintf(stderr, "tccbs: cannot write \"%s\": %s\n", path,
-                strerror(errno));
-        (void) unlink(path);
-        return TCCBS_FAILED;
-    }
-
-    return TCCBS_OK;
 }
 
 

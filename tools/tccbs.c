@@ -23,6 +23,17 @@ static tccbs_command_t  tccbs_commands[] = {
       tccbs_sign },
     { "explain", "explain [--conf FILE] [--snapshot ID] ACCOUNT ACTION FROM "
                  "[TO]...", tccbs_explain },
+    { "audit verify", "audit verify [--mac-key FILE] [--key VERIFIER "
+                      "[--checkpoints DIR]]\n"
+                      "             [--receipt RECEIPT]... FILE...",
+      tccbs_audit_verify },
+    { "audit seal", "audit seal --key FILE --out DIR [--mac-key FILE] FILE...",
+      tccbs_audit_seal },
+    { "audit key", "audit key NAME --out FILE", tccbs_audit_key },
+    { "audit show", "audit show [--account NAME] [--region REGION] "
+                    "[--outcome OUTCOME]\n"
+                    "             [--since TIME] [--until TIME] [--json] "
+                    "FILE...", tccbs_audit_show },
     { NULL, NULL, NULL }
 };
 
@@ -86,4 +97,30 @@ tccbs_read(FILE *f, ngx_pool_t *pool, size_t max, ngx_str_t *text)
     text->data[ngx_min(text->len, max)] = '\0';
 
     return (ferror(f) || text->len > max) ? NGX_ERROR : NGX_OK;
+}
+
+
+int
+tccbs_write_secret(const char *path, const char *text, size_t len)
+{
+    int  fd;
+
+    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0400);
+
+    if (fd == -1) {
+        fprintf(stderr, "tccbs: cannot create \"%s\": %s\n", path,
+                strerror(errno));
+        return TCCBS_FAILED;
+    }
+
+    if (write(fd, text, len) != (ssize_t) len || fsync(fd) == -1
+        || close(fd) == -1)
+    {
+        fprintf(stderr, "tccbs: cannot write \"%s\": %s\n", path,
+                strerror(errno));
+        (void) unlink(path);
+        return TCCBS_FAILED;
+    }
+
+    return TCCBS_OK;
 }

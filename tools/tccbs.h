@@ -28,9 +28,16 @@
 int tccbs_key_new(int argc, char **argv);
 int tccbs_sign(int argc, char **argv);
 int tccbs_explain(int argc, char **argv);
+int tccbs_audit_verify(int argc, char **argv);
+int tccbs_audit_seal(int argc, char **argv);
+int tccbs_audit_key(int argc, char **argv);
+int tccbs_audit_show(int argc, char **argv);
 
 /* Prints how a command is used, or all of them when "words" is NULL. */
 int tccbs_usage(const char *words);
+
+/* Writes a new file of mode 0400; the message on failure is printed. */
+int tccbs_write_secret(const char *path, const char *text, size_t len);
 
 /* A whole file, ended by a NUL that does not count; at most "max" bytes. */
 ngx_int_t tccbs_read(FILE *f, ngx_pool_t *pool, size_t max, ngx_str_t *text);

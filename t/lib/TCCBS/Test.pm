@@ -603,12 +603,27 @@ sub finish {
         map { $self->slurp($_) } qw{ logs/error.log logs/stderr }));
     $self->none('no secret anywhere', TCCBS::Checks::leaks(
         $self->secret_pattern, $self->{dir}, "$self->{dir}/keys/"));
+    $self->none('the audit log is intact', $self->tampered);
     $self->none('the emulator is well', $self->slurp('emulator/stderr') || ());
 
     $self->none('no contradiction', map { $_->{said} }
         $self->contradictions) if $self->{oracle};
 
     @live = grep { $_ != $self } @live;
+}
+
+# what "tccbs audit verify" says of the log, when it is not whole
+
+sub tampered {
+    my ($self) = @_;
+
+    my $tool = "$root/" . ($ENV{TCCBS_OBJS} // 'objs') . '/tccbs';
+    my ($audit) = map { m{^/} ? $_ : "$self->{dir}/$_" } $self->audit_file;
+
+    return if !-x $tool || !-s $audit || $self->{altered};
+
+    my $said = `$tool audit verify $audit 2>&1`;
+    return $? ? $said : ();
 }
 
 sub none {
