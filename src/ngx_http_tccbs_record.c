@@ -142,7 +142,9 @@ ngx_http_tccbs_record_refusal(ngx_http_tccbs_ctx_t *ctx)
     ngx_str_t        rest;
     ngx_tccbs_out_t  out;
 
-    if (ctx->account == NULL) {
+    /* refusals are summed up when room is short, it is kept for outcomes */
+
+    if (ctx->account == NULL || !ngx_http_tccbs_audit_ready()) {
         ngx_http_tccbs_audit_anonymous();
         return;
     }

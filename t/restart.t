@@ -104,9 +104,28 @@ is(scalar(grep { /$open->{id}/ && /"recovery"/ }
 ok($t->wait_for(sub { $t->call($action, $flying)->{code} eq '' }, 12),
     'the hold ends');
 
+# a rotation does not shorten the memory
+
+my $rotated = copy();
+my $of = $t->call($action, $rotated);
+my $held = copy();
+$t->faults({ kind => 'drop_before' });
+is($t->call($action, $held)->{headers}{'x-tccbs-outcome'}, 'unknown',
+    'held, in the old file');
+rename("$t->{dir}/audit.jsonl", "$t->{dir}/audit.jsonl-1") or die;
+kill 'USR1', $t->{pid};
+$t->wait_for(sub { -e "$t->{dir}/audit.jsonl" });
+is($t->call($action, copy())->{code}, '', 'a copy, in the new file');
+$t->crash;
+$t->start;
+is($t->call($action, $rotated)->{id}, $of->{id}, 'the answer is known');
+is($t->call($action, $held)->{code}, 'InternalError.ComponentError',
+    'and the hold');
+
 # a log of many records is read in no time
 
 $t->stop;
+is(scalar($t->tampered), undef, 'and the log is intact up to here');
 
 my @lines = split(/\n/, $t->slurp('audit.jsonl'));
 my ($in) = grep { /"kind":"intent"/ } @lines;
@@ -129,4 +148,5 @@ my $took = time - $start;
 cmp_ok($took, '<', 3, "200000 records: $took s to the first answer");
 
 $t->{oracle} = 0;
+$t->{altered} = 1;
 $t->done;
