@@ -68,6 +68,12 @@ static ngx_http_tccbs_status_code_t  ngx_http_tccbs_status_codes[] = {
     { NGX_HTTP_TOO_MANY_REQUESTS, ngx_string("RequestLimitExceeded"),
       ngx_string("There are too many requests.") },
 
+    { NGX_HTTP_NOT_IMPLEMENTED, ngx_string("UnsupportedProtocol"),
+      ngx_string("The gateway does not know this transfer coding.") },
+
+    { NGX_HTTP_VERSION_NOT_SUPPORTED, ngx_string("UnsupportedProtocol"),
+      ngx_string("The gateway does not know this version of HTTP.") },
+
     { NGX_HTTPS_CERT_ERROR, ngx_string("AuthFailure.InvalidAuthorization"),
       ngx_string("The client certificate is not valid.") },
 

@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_tccbs_shape_target(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_shape_headers(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
+static ngx_int_t ngx_http_tccbs_shape_other(ngx_http_tccbs_ctx_t *ctx,
+    ngx_table_elt_t *h);
 static ngx_int_t ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_tccbs_shape_type(ngx_http_tccbs_ctx_t *ctx);
@@ -48,6 +50,16 @@ static ngx_http_tccbs_header_t  ngx_http_tccbs_headers[] = {
     ngx_http_tccbs_header("x-tc-traceid", trace),
     ngx_http_tccbs_header("x-tc-content-sha256", payload),
     { ngx_null_string, 0 }
+};
+
+
+/* They would change what the body is, or where it ends. */
+
+static ngx_str_t  ngx_http_tccbs_refused[] = {
+    ngx_string("content-encoding"),
+    ngx_string("trailer"),
+    ngx_string("upgrade"),
+    ngx_null_string
 };
 
 
@@ -79,6 +91,11 @@ ngx_http_tccbs_shape_target(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "JSON body only.");
     }
 
+    if (r->http_version < NGX_HTTP_VERSION_11) {
+        return ngx_http_tccbs_refuse(ctx, "UnsupportedProtocol", "version",
+                                     "The gateway takes HTTP/1.1 and above.");
+    }
+
 #ifdef SSL_READ_EARLY_DATA_SUCCESS
 
     /* early data can be sent again by anybody who saw it */
@@ -91,6 +108,13 @@ ngx_http_tccbs_shape_target(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     }
 
 #endif
+
+    /* the server would be that of the request line, the signed host another */
+
+    if (r->host_start && r->http_version < NGX_HTTP_VERSION_20) {
+        return ngx_http_tccbs_refuse(ctx, "InvalidParameter", "path",
+                                     "The target of a request must be a path.");
+    }
 
     /* "/" or "/?", the latter is what the asynchronous Python SDK sends */
 
@@ -168,17 +192,7 @@ ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
     }
 
     if (header->name.len == 0) {
-
-        if (h->key.len > 5
-            && ngx_strncmp(h->lowcase_key, "x-tc-", 5) == 0)
-        {
-            return ngx_http_tccbs_refuse(ctx, "UnknownParameter", "header",
-                                         "The header `%*s` is not recognized.",
-                                         ngx_min(h->key.len, 64),
-                                         h->lowcase_key);
-        }
-
-        return NGX_OK;
+        return ngx_http_tccbs_shape_other(ctx, h);
     }
 
     value = (ngx_str_t *) ((u_char *) &ctx->headers + header->offset);
@@ -215,6 +229,42 @@ ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
     }
 
     *value = h->value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_shape_other(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
+{
+    ngx_str_t  *name;
+
+    if (h->key.len >= 5 && ngx_strncmp(h->lowcase_key, "x-tc-", 5) == 0) {
+        return ngx_http_tccbs_refuse(ctx, "UnknownParameter", "header",
+                                     "The header `%*s` is not recognized.",
+                                     ngx_min(h->key.len, 64), h->lowcase_key);
+    }
+
+    /* curl and the C++ SDK ask this before a longer body */
+
+    if (h->key.len == 6 && ngx_strncmp(h->lowcase_key, "expect", 6) == 0
+        && (h->value.len != 12
+            || ngx_strncasecmp(h->value.data, (u_char *) "100-continue", 12)
+               != 0))
+    {
+        return ngx_http_tccbs_refuse(ctx, "InvalidRequest", "header",
+                                     "The header `expect` is not accepted.");
+    }
+
+    for (name = ngx_http_tccbs_refused; name->len; name++) {
+        if (h->key.len == name->len
+            && ngx_strncmp(h->lowcase_key, name->data, name->len) == 0)
+        {
+            return ngx_http_tccbs_refuse(ctx, "InvalidRequest", "header",
+                                         "The header `%V` is not accepted.",
+                                         name);
+        }
+    }
 
     return NGX_OK;
 }

@@ -156,25 +156,34 @@ declined:
 
 /*
  * What yajl lets through: bytes that are no UTF-8, the NUL character, half of a
- * surrogate pair.
+ * surrogate pair, a vertical tab or a form feed as white space, a string
+ * without its end behind the value.
  */
 
 static const char *
 ngx_tccbs_json_scan(const ngx_str_t *text)
 {
     uint32_t       cp;
+    ngx_uint_t     quoted;
     const char    *why;
     const u_char  *p, *last;
 
     p = text->data;
     last = p + text->len;
     why = NULL;
+    quoted = 0;
 
     while (p < last) {
 
         if (*p == '\0') {
             return "there is a NUL byte in it";
         }
+
+        if (*p < ' ' && *p != '\t' && *p != '\n' && *p != '\r') {
+            return "there is a control character in it";
+        }
+
+        quoted ^= (*p == '"');
 
         if (*p == '\\') {
             p = ngx_tccbs_json_scan_escape(p, last, &why);
@@ -198,7 +207,7 @@ ngx_tccbs_json_scan(const ngx_str_t *text)
         }
     }
 
-    return NULL;
+    return quoted ? "a string has no end" : NULL;
 }
 
 

@@ -468,9 +468,7 @@ ngx_tccbs_tc3_service_valid(const ngx_str_t *service, const ngx_str_t *host)
         }
     }
 
-    if (service->len == 0
-        || (service->len != len && service->len != host->len))
-    {
+    if (service->len == 0 || service->len != len) {
         return 0;
     }
 

@@ -98,8 +98,8 @@ ngx_int_t ngx_tccbs_tc3_verify(ngx_tccbs_mac_t *mac,
     const ngx_str_t *hosts, ngx_uint_t nhosts, ngx_pool_t *pool);
 
 /*
- * The scope's service is "cbs", the first label of the received Host (a port
- * stays with it when there is no dot), or the whole Host; case is ignored.
+ * The scope's service is "cbs", or the first label of the received Host (all of
+ * it, a port included, when there is no dot); there case is ignored.
  */
 ngx_uint_t ngx_tccbs_tc3_service_valid(const ngx_str_t *service,
     const ngx_str_t *host);
