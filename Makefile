@@ -5,6 +5,7 @@
 # make serve     leaves the gateway running; "make stop" ends it
 # make asan      the test suite with AddressSanitizer and UBSan
 # make lint      layers and style
+# make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 #
 # NGX_SRC=dir    builds against an nginx source tree instead of nginx-dev,
@@ -113,7 +114,15 @@ $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
-unit: $(UNITS)
+# programs that tests in t/ compare with something else
+
+TESTERS =	$(patsubst t/tools/%.c,$(OBJS)/test/%,$(wildcard t/tools/*.c))
+
+$(OBJS)/test/%: t/tools/%.c $(PURE_OBJS)
+	@mkdir -p $(@D)
+	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+
+unit: $(UNITS) $(TESTERS)
 	@mkdir -p $(OBJS)/unit
 
 endif
