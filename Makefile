@@ -63,7 +63,7 @@ UNIT_LIBS =	-lyajl -lcrypto
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install FORCE
+.PHONY: install mutants FORCE
 .DELETE_ON_ERROR:
 
 all: module tools
@@ -132,6 +132,9 @@ deps:
 
 lint:
 	tools/lint
+
+mutants:
+	tools/mutants
 
 test: deps
 	$(MAKE) all unit
