@@ -98,8 +98,6 @@ sub exchange {
 sub accepted {
     my ($case, $name) = @_;
 
-    return if $case->{untwinned};
-
     my $size = -s $log;
     my ($r, $built) = exchange($case, 1);
 
