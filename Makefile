@@ -6,6 +6,7 @@
 # make asan      the test suite with AddressSanitizer and UBSan
 # make bench-limits  how exact and how fair the limits are
 # make lint      layers and style
+# make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 #
 # NGX_SRC=dir    builds against an nginx source tree instead of nginx-dev,
@@ -61,7 +62,7 @@ UNIT_LIBS =	-lyajl -lcrypto
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install bench-limits FORCE
+.PHONY: install bench-limits mutants FORCE
 .DELETE_ON_ERROR:
 
 all: module tools
@@ -119,7 +120,15 @@ $(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS) $(SHARED_OBJS)
 bench-limits: all $(OBJS)/bench/limits
 	bench/limits
 
-unit: $(UNITS)
+# programs that tests in t/ compare with something else
+
+TESTERS =	$(patsubst t/tools/%.c,$(OBJS)/test/%,$(wildcard t/tools/*.c))
+
+$(OBJS)/test/%: t/tools/%.c $(PURE_OBJS)
+	@mkdir -p $(@D)
+	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+
+unit: $(UNITS) $(TESTERS)
 	@mkdir -p $(OBJS)/unit
 
 deps:
@@ -127,6 +136,9 @@ deps:
 
 lint:
 	tools/lint
+
+mutants:
+	tools/mutants
 
 test: deps
 	$(MAKE) all unit
