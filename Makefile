@@ -6,6 +6,7 @@
 # make asan      the test suite with AddressSanitizer and UBSan
 # make bench-limits  how exact and how fair the limits are
 # make lint      layers and style
+# make faults    kills and failures at every system call, more than in a test
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 #
@@ -62,7 +63,7 @@ UNIT_LIBS =	-lyajl -lcrypto
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install bench-limits mutants FORCE
+.PHONY: install bench-limits mutants faults FORCE
 .DELETE_ON_ERROR:
 
 all: module tools
@@ -139,6 +140,10 @@ lint:
 
 mutants:
 	tools/mutants
+
+faults: all
+	TCCBS_FAULTS=all TCCBS_KILLS=100 TCCBS_RELOADS=50 TCCBS_TAMPER=100 \
+		prove -v t/faults.t t/kill.t t/tamper.t
 
 test: deps
 	$(MAKE) all unit
