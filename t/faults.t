@@ -18,7 +18,7 @@ use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Test qw/ copy /;
 
-my $each = ($ENV{TCCBS_FAULTS} // '') eq 'all' ? 1 : ($ENV{TCCBS_FAULTS} || 4);
+my $each = ($ENV{TCCBS_FAULTS} // '') eq 'all' ? 1 : ($ENV{TCCBS_FAULTS} || 2);
 
 plan skip_all => 'no strace' if !grep { -x "$_/strace" } split(/:/, $ENV{PATH});
 
@@ -38,8 +38,13 @@ my $calls = 'accept4,recvfrom,read,write,writev,sendto,connect,socket,openat,'
     . 'fstat,newfstatat,fallocate,fdatasync,fsync,close,epoll_ctl,setsockopt,'
     . 'getsockopt,ioctl';
 
+# errors of what is done to the audit file, and to sockets
+
+my %file = map { $_ => 1 } qw/ write fdatasync fallocate fstat newfstatat
+    openat /;
+
 my %errors = (write => [ qw/ EIO ENOSPC EINTR / ],
-    fdatasync => [ qw/ EIO ENOSPC EINTR / ], fsync => [ qw/ EIO / ],
+    fdatasync => [ qw/ EIO ENOSPC EINTR / ],
     fallocate => [ qw/ ENOSPC EIO / ], fstat => [ qw/ EIO / ],
     newfstatat => [ qw/ EIO / ], openat => [ qw/ EACCES ENOENT / ],
     connect => [ qw/ ECONNREFUSED ENETUNREACH / ],
@@ -79,12 +84,27 @@ sub traced {
 sub untraced {
     my ($pid) = @_;
     kill 'TERM', $pid;
-    $t->wait_for(sub { waitpid($pid, WNOHANG) }, 20);
+
+    # strace may hang when a thread of a process is killed, and its threads stop
+
+    return if $t->wait_for(sub { waitpid($pid, WNOHANG) }, 2);
+
+    kill 'KILL', $pid;
+    waitpid($pid, 0);
 }
+
+# who is traced and killed may stay until strace is gone: nobody is waited for
 
 sub call {
     my $p = copy();
-    my $r = eval { $t->call($action, $p, client => { timeout => 15 }) } // {};
+    my $r = eval {
+        local $SIG{ALRM} = sub { die "no answer\n" };
+        alarm(4);
+        my $r = $t->call($action, $p);
+        alarm(0);
+        $r;
+    } // {};
+    alarm(0);
     return ($p, $r);
 }
 
@@ -111,7 +131,8 @@ for my $name (sort keys %n) {
     push @points, map { [ $name, $_, 'signal=SIGKILL' ] } 1 .. $n{$name};
 
     for my $error (@{$errors{$name} // []}) {
-        push @points, map { [ $name, $_, "error=$error" ] } 1 .. $n{$name};
+        push @points, map { [ $name, $_, "error=$error" ] }
+            1 .. ($file{$name} ? 2 : $n{$name});
     }
 }
 
@@ -130,7 +151,8 @@ for my $i (grep { $_ % $each == $start } 0 .. $#points) {
     $t->wait_for(sub { ((call())[1]->{code} // 'x') eq '' }, 30);
 
     my $tracer = traced('-e', "trace=$name", '-e',
-        "inject=$name:$how:when=$k") or next;
+        "inject=$name:$how:when=$k", $how =~ /^error/ && $file{$name}
+            ? ('-P', "$t->{dir}/audit.jsonl") : ()) or next;
     my ($p, $r) = call();
     untraced($tracer);
 
