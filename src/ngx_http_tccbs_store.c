@@ -127,6 +127,11 @@ ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e, ngx_pool_t *pool,
     }
 
     found->answer.len = e->len;
+
+    if (e->len == 0) {
+        return NGX_DONE;
+    }
+
     found->answer.data = ngx_pnalloc(pool, e->len);
 
     if (found->answer.data == NULL) {

@@ -191,6 +191,8 @@ look('ap-beijing');
 my $seen_source = copy(SnapshotName => 'seen');
 lost($seen_source);
 look('ap-guangzhou', { SnapshotIds => [ $seen_source->{SnapshotId} ] });
+$t->wait_for(sub { $t->audit(kind => 'recovery',
+    source => $seen_source->{SnapshotId}) });
 $t->settled;
 
 $t->crash;

@@ -255,7 +255,8 @@ tccbs_show_row(tccbs_show_t *ctx, tccbs_record_t *record)
         return NGX_OK;
     }
 
-    if (ngx_strncmp(record->time, ctx->since.data, ctx->since.len) < 0
+    if ((ctx->since.len
+         && ngx_strncmp(record->time, ctx->since.data, ctx->since.len) < 0)
         || (ctx->until.len
             && ngx_strncmp(record->time, ctx->until.data, ctx->until.len) > 0))
     {
