@@ -81,6 +81,17 @@ my $before = sent();
 $t->wait_for(sub { !call($params)->{headers}{'x-tccbs-duplicate-of'} }, 10);
 is(sent(), $before + 1, 'after the window it is sent');
 
+# and the very same request, captured and sent again, is refused by then
+
+my $once = copy();
+my $bytes = $t->client->request($action, $once);
+is($t->raw($bytes)->{code}, '', 'a request');
+is($t->raw($bytes)->{code}, '', 'and the same bytes: its answer');
+ok($t->wait_for(sub { $t->raw($bytes)->{code}
+    eq 'AuthFailure.SignatureExpire' }, 10), 'its signature is spent');
+is(scalar(grep { ($_->{body} // '') =~ /$once->{SnapshotId}/ } $t->emulated),
+    1, 'sent once');
+
 # in flight: all wait for the one answer, in both workers
 
 my $joint = copy();
