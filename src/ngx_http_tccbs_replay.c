@@ -64,7 +64,7 @@ ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
             if (seen->context != context) {
                 rc = NGX_DECLINED;
 
-            } else if (now - ((time_t) seen->expires - seen->life) > window) {
+            } else if (now - ((time_t) seen->expires - seen->life) >= window) {
                 rc = NGX_ABORT;
 
             } else {
