@@ -384,12 +384,26 @@ ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx)
 {
     struct stat  file, path;
 
-    if (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_REOPEN) {
-        return ngx_http_tccbs_journal_again(ctx);
-    }
-
     if (fstat(ctx->fd, &file) == -1) {
         return ngx_http_tccbs_journal_fail(ctx, "fstat()");
+    }
+
+    if (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_REOPEN) {
+
+        if (ngx_http_tccbs_journal_again(ctx) == NGX_OK) {
+            return NGX_OK;
+        }
+
+        /* renamed once more and not made again yet: the old one is as good */
+
+        if (ctx->err != NGX_ENOENT || file.st_nlink == 0
+            || (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL))
+        {
+            return NGX_ERROR;
+        }
+
+        ctx->failed = NULL;
+        return NGX_OK;
     }
 
     if (file.st_nlink == 0) {
