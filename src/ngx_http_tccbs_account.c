@@ -146,17 +146,11 @@ ngx_http_tccbs_account_key(ngx_conf_t *cf, void *object)
     path.data = value[2].data + 5;
     path.len = value[2].len - 5;
 
-    if (ngx_tccbs_conf_secret(cf, account->arena, &path,
-                              NGX_HTTP_TCCBS_KEY_MAX + 2, &secret)
+    if (ngx_tccbs_conf_secret_line(cf, account->arena, &path,
+                                   NGX_HTTP_TCCBS_KEY_MAX, &secret)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
-    }
-
-    while (secret.len && (secret.data[secret.len - 1] == LF
-                          || secret.data[secret.len - 1] == CR))
-    {
-        secret.len--;
     }
 
     for (i = 0; i < secret.len; i++) {

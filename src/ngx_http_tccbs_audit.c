@@ -56,8 +56,11 @@ typedef struct {
 } ngx_http_tccbs_audit_t;
 
 
+static void ngx_http_tccbs_audit_timer(ngx_event_t *ev,
+    ngx_event_handler_pt handler);
 static ngx_int_t ngx_http_tccbs_audit_line(ngx_str_t *id, ngx_str_t *rest,
     ngx_http_tccbs_flight_t *flight);
+static ngx_int_t ngx_http_tccbs_audit_own(ngx_str_t *rest);
 static ngx_int_t ngx_http_tccbs_audit_anchor(const char *why,
     ngx_uint_t all);
 static void ngx_http_tccbs_audit_rewritten(void);
@@ -108,35 +111,33 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    /* a worker does not outlive its requests for these: exit() flushes */
-
-    /* nginx's debug log wants the descriptor of what an event belongs to */
-
     audit->dumb.fd = (ngx_socket_t) -1;
-    audit->lazy.data = &audit->dumb;
-    audit->retry.data = &audit->dumb;
-    audit->summary.data = &audit->dumb;
 
-    audit->lazy.handler = ngx_http_tccbs_audit_lazy_handler;
-    audit->lazy.log = cycle->log;
-    audit->lazy.cancelable = 1;
-
-    audit->retry.handler = ngx_http_tccbs_audit_retry_handler;
-    audit->retry.log = cycle->log;
-    audit->retry.cancelable = 1;
-
-    audit->summary.handler = ngx_http_tccbs_audit_summary_handler;
-    audit->summary.log = cycle->log;
-    audit->summary.cancelable = 1;
-
-    audit->anchor.data = &audit->dumb;
-    audit->anchor.handler = ngx_http_tccbs_audit_anchor_handler;
-    audit->anchor.log = cycle->log;
-    audit->anchor.cancelable = 1;
+    ngx_http_tccbs_audit_timer(&audit->lazy, ngx_http_tccbs_audit_lazy_handler);
+    ngx_http_tccbs_audit_timer(&audit->retry,
+                               ngx_http_tccbs_audit_retry_handler);
+    ngx_http_tccbs_audit_timer(&audit->summary,
+                               ngx_http_tccbs_audit_summary_handler);
+    ngx_http_tccbs_audit_timer(&audit->anchor,
+                               ngx_http_tccbs_audit_anchor_handler);
 
     /* what ended before this chain began is named in its first record */
 
     return ngx_http_tccbs_audit_anchor("start", 1);
+}
+
+
+/* A worker does not outlive its requests for these: exit() flushes. */
+
+static void
+ngx_http_tccbs_audit_timer(ngx_event_t *ev, ngx_event_handler_pt handler)
+{
+    /* nginx's debug log wants the descriptor of what an event belongs to */
+
+    ev->data = &ngx_http_tccbs_audit.dumb;
+    ev->handler = handler;
+    ev->log = ngx_http_tccbs_audit.log;
+    ev->cancelable = 1;
 }
 
 
@@ -166,7 +167,7 @@ ngx_http_tccbs_audit_stop(void)
 void
 ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
 {
-    ngx_http_tccbs_audit_t        *audit;
+    ngx_http_tccbs_audit_t  *audit;
     ngx_http_tccbs_batch_t  *batch;
 
     audit = &ngx_http_tccbs_audit;
@@ -178,12 +179,11 @@ ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
 
     /* a chain that wrote nothing does not begin to when it ends */
 
-    if (ngx_http_tccbs_chain_seq() > 1 || audit->busy) {
-        (void) ngx_http_tccbs_audit_anchor("stop", 0);
-
-    } else {
+    if (ngx_http_tccbs_chain_seq() <= 1 && !audit->busy) {
         return;
     }
+
+    (void) ngx_http_tccbs_audit_anchor("stop", 0);
 
     while (audit->busy || ngx_http_tccbs_audit_turn()) {
 
@@ -318,23 +318,36 @@ ngx_http_tccbs_audit_line(ngx_str_t *id, ngx_str_t *rest,
 }
 
 
+/* A record of no call: its id is its own. */
+
 static ngx_int_t
-ngx_http_tccbs_audit_anchor(const char *why, ngx_uint_t all)
+ngx_http_tccbs_audit_own(ngx_str_t *rest)
 {
-    ngx_int_t  rc;
-    ngx_str_t  id, rest;
+    ngx_str_t  id;
     u_char     uuid[NGX_TCCBS_UUID_LEN];
 
-    if (ngx_tccbs_uuid(uuid) != NGX_OK
-        || ngx_http_tccbs_chain_anchor(why, all, &rest) != NGX_OK)
-    {
+    if (ngx_tccbs_uuid(uuid) != NGX_OK) {
         return NGX_ERROR;
     }
 
     id.data = uuid;
     id.len = sizeof(uuid);
 
-    rc = ngx_http_tccbs_audit_line(&id, &rest, NULL);
+    return ngx_http_tccbs_audit_line(&id, rest, NULL);
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_audit_anchor(const char *why, ngx_uint_t all)
+{
+    ngx_int_t  rc;
+    ngx_str_t  rest;
+
+    if (ngx_http_tccbs_chain_anchor(why, all, &rest) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_tccbs_audit_own(&rest);
 
     ngx_free(rest.data);
 
@@ -349,19 +362,11 @@ ngx_http_tccbs_audit_anchor(const char *why, ngx_uint_t all)
 static void
 ngx_http_tccbs_audit_rewritten(void)
 {
-    ngx_str_t                      id, rest;
+    ngx_str_t                rest;
     ngx_http_tccbs_batch_t  *batch;
-    u_char                         uuid[NGX_TCCBS_UUID_LEN];
-    u_char                         text[128];
+    u_char                   text[128];
 
     batch = &ngx_http_tccbs_audit.batch;
-
-    if (ngx_tccbs_uuid(uuid) != NGX_OK) {
-        return;
-    }
-
-    id.data = uuid;
-    id.len = sizeof(uuid);
 
     rest.data = text;
     rest.len = ngx_sprintf(text, "\"kind\":\"anchor\",\"why\":\"rewritten\","
@@ -369,7 +374,7 @@ ngx_http_tccbs_audit_rewritten(void)
                            batch->last - 1)
                - text;
 
-    (void) ngx_http_tccbs_audit_line(&id, &rest, NULL);
+    (void) ngx_http_tccbs_audit_own(&rest);
 }
 
 
@@ -417,7 +422,7 @@ ngx_http_tccbs_audit_kick(void)
 static ngx_uint_t
 ngx_http_tccbs_audit_turn(void)
 {
-    ngx_http_tccbs_audit_t        *audit;
+    ngx_http_tccbs_audit_t  *audit;
     ngx_http_tccbs_batch_t   batch;
 
     audit = &ngx_http_tccbs_audit;
@@ -562,10 +567,10 @@ ngx_http_tccbs_audit_done(ngx_int_t rc, ngx_uint_t found)
 static void
 ngx_http_tccbs_audit_settle(ngx_int_t rc, ngx_int_t said)
 {
-    ngx_queue_t                    ready, *q, *next;
-    ngx_http_tccbs_audit_t        *audit;
-    ngx_http_tccbs_audit_wait_t   *wait;
-    ngx_http_tccbs_batch_t  *batch;
+    ngx_queue_t                   ready, *q, *next;
+    ngx_http_tccbs_audit_t       *audit;
+    ngx_http_tccbs_batch_t       *batch;
+    ngx_http_tccbs_audit_wait_t  *wait;
 
     audit = &ngx_http_tccbs_audit;
     batch = &audit->batch;
@@ -668,21 +673,17 @@ ngx_http_tccbs_audit_summary_handler(ngx_event_t *ev)
 static void
 ngx_http_tccbs_audit_sum(void)
 {
-    ngx_str_t                id, rest;
+    ngx_str_t                rest;
     ngx_http_tccbs_audit_t  *audit;
-    u_char                   uuid[NGX_TCCBS_UUID_LEN];
     u_char                   buf[sizeof("\"kind\":\"refusal\","
                                         "\"decision\":\"anonymous\","
                                         "\"count\":") + NGX_INT64_LEN];
 
     audit = &ngx_http_tccbs_audit;
 
-    if (audit->anonymous == 0 || ngx_tccbs_uuid(uuid) != NGX_OK) {
+    if (audit->anonymous == 0) {
         return;
     }
-
-    id.data = uuid;
-    id.len = sizeof(uuid);
 
     rest.data = buf;
     rest.len = ngx_sprintf(buf, "\"kind\":\"refusal\","
@@ -690,7 +691,7 @@ ngx_http_tccbs_audit_sum(void)
                            audit->anonymous)
                - buf;
 
-    if (ngx_http_tccbs_audit_line(&id, &rest, NULL) == NGX_OK) {
+    if (ngx_http_tccbs_audit_own(&rest) == NGX_OK) {
         audit->anonymous = 0;
     }
 }

@@ -123,7 +123,7 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_int_t                rc;
     ngx_str_t               *to;
-    ngx_uint_t               i, made, known;
+    ngx_uint_t               i, made, known, first;
     ngx_http_tccbs_hold_t    hold;
     ngx_http_tccbs_found_t  *found;
 
@@ -132,6 +132,7 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
     to = ctx->call.to;
     made = 0;
     known = 0;
+    first = 0;
 
     found = ngx_pcalloc(ctx->request->pool,
                         ctx->call.nto * sizeof(ngx_http_tccbs_found_t));
@@ -152,6 +153,7 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
         }
 
         if (rc == NGX_DONE) {
+            first = made ? first : i;
             made++;
             known += (found[i].answer.len != 0);
         }
@@ -165,17 +167,15 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
         return ngx_http_tccbs_duplicate_settled(ctx, found);
     }
 
-    for (i = 0; found[i].left == 0; i++) { /* void */ }
-
     return ngx_http_tccbs_refuse(ctx, "InternalError.ComponentError", "hold",
                                  "An earlier call like this one (%*s), whose "
                                  "answer was lost, made the copy of \"%V\" to "
                                  "%ui of its %ui regions, \"%V\" among them: "
                                  "ask with DescribeSnapshots and repeat the "
                                  "call for the others only.",
-                                 sizeof(found[i].id), found[i].id,
+                                 sizeof(found->id), found[first].id,
                                  &ctx->call.snapshot, made, ctx->call.nto,
-                                 &to[i]);
+                                 &to[first]);
 }
 
 
@@ -185,32 +185,27 @@ static ngx_int_t
 ngx_http_tccbs_duplicate_settled(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_found_t *found)
 {
-    ngx_str_t        id;
-    ngx_uint_t       i;
-    ngx_tccbs_out_t  out;
+    ngx_uint_t           i;
+    ngx_tccbs_out_t      out;
+    ngx_tccbs_result_t  *per;
 
-    id.data = found->id;
-    id.len = sizeof(found->id);
-
-    ngx_tccbs_out_init(&out, ctx->request->pool, 512);
-    ngx_tccbs_out_lit(&out, "{\"Response\":{\"RequestId\":");
-    ngx_tccbs_out_string(&out, &id);
-    ngx_tccbs_out_lit(&out, ",\"SnapshotCopyResultSet\":[");
-
-    for (i = 0; i < ctx->call.nto; i++) {
-        if (i) {
-            ngx_tccbs_out_lit(&out, ",");
-        }
-
-        ngx_tccbs_out_lit(&out, "{\"Code\":\"Success\","
-                                "\"DestinationRegion\":");
-        ngx_tccbs_out_string(&out, &ctx->call.to[i]);
-        ngx_tccbs_out_lit(&out, ",\"Message\":\"\",\"SnapshotId\":");
-        ngx_tccbs_out_string(&out, &found[i].answer);
-        ngx_tccbs_out_lit(&out, "}");
+    per = ngx_palloc(ctx->request->pool,
+                     ctx->call.nto * sizeof(ngx_tccbs_result_t));
+    if (per == NULL) {
+        return NGX_ERROR;
     }
 
-    ngx_tccbs_out_lit(&out, "]}}");
+    for (i = 0; i < ctx->call.nto; i++) {
+        per[i].region = ctx->call.to[i];
+        per[i].snapshot = found[i].answer;
+        ngx_str_set(&per[i].code, "Success");
+    }
+
+    ctx->original.data = found->id;
+    ctx->original.len = sizeof(found->id);
+
+    ngx_tccbs_out_init(&out, ctx->request->pool, 512);
+    ngx_tccbs_reply_made(&out, &ctx->original, per, ctx->call.nto);
 
     if (out.failed) {
         return NGX_ERROR;
@@ -218,7 +213,6 @@ ngx_http_tccbs_duplicate_settled(ngx_http_tccbs_ctx_t *ctx,
 
     ctx->stored = ngx_tccbs_out_str(&out);
     ctx->outcome = NGX_TCCBS_SUCCESS;
-    ctx->original = id;
     ngx_str_set(&ctx->rule, "duplicate");
 
     return NGX_DONE;

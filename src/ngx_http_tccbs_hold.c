@@ -12,6 +12,8 @@
 #include "ngx_tccbs_out.h"
 
 
+static ngx_int_t ngx_http_tccbs_hold_claim(ngx_http_tccbs_hold_t *hold,
+    ngx_str_t *region, time_t seconds, u_char key[NGX_TCCBS_SHA256_LEN]);
 static ngx_int_t ngx_http_tccbs_hold_key(ngx_http_tccbs_hold_t *hold,
     const char *kind, ngx_str_t *what, ngx_str_t *region,
     u_char key[NGX_TCCBS_SHA256_LEN]);
@@ -28,20 +30,11 @@ ngx_http_tccbs_hold(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     u_char                    key[NGX_TCCBS_SHA256_LEN];
     u_char                    tag[NGX_TCCBS_SHA256_LEN];
 
-    if (ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_tccbs_store_claim(hold->zone, key, &hold->id, 0, seconds,
-                                    hold->pool, &entry, &found);
+    rc = ngx_http_tccbs_hold_claim(hold, region, seconds, key);
 
     if (rc != NGX_OK) {
         return (rc == NGX_BUSY) ? NGX_OK : rc;
     }
-
-    ngx_http_tccbs_store_hold(hold->zone, entry, hold->call, seconds);
 
     if (hold->tag.len == 0
         || ngx_http_tccbs_hold_key(hold, "tag", &hold->tag, region, tag)
@@ -71,21 +64,12 @@ ngx_http_tccbs_hold_made(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     ngx_str_t *snapshot, time_t seconds)
 {
     ngx_int_t               rc;
-    ngx_str_t               tag;
     ngx_http_tccbs_found_t  found;
     u_char                  key[NGX_TCCBS_SHA256_LEN];
 
-    tag = hold->tag;
-    hold->tag.len = 0;
+    rc = ngx_http_tccbs_hold_claim(hold, region, seconds, key);
 
-    rc = ngx_http_tccbs_hold(hold, region, seconds);
-
-    hold->tag = tag;
-
-    if (rc != NGX_OK
-        || ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key)
-           != NGX_OK)
-    {
+    if (rc != NGX_OK && rc != NGX_BUSY) {
         return rc;
     }
 
@@ -93,6 +77,33 @@ ngx_http_tccbs_hold_made(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
                                      &found);
 
     return NGX_OK;
+}
+
+
+/* Holds the region and tells its key, also when it is held (NGX_BUSY). */
+
+static ngx_int_t
+ngx_http_tccbs_hold_claim(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
+    time_t seconds, u_char key[NGX_TCCBS_SHA256_LEN])
+{
+    ngx_int_t                 rc;
+    ngx_http_tccbs_found_t    found;
+    ngx_http_tccbs_stored_t  *entry;
+
+    if (ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_tccbs_store_claim(hold->zone, key, &hold->id, 0, seconds,
+                                    hold->pool, &entry, &found);
+
+    if (rc == NGX_OK) {
+        ngx_http_tccbs_store_hold(hold->zone, entry, hold->call, seconds);
+    }
+
+    return rc;
 }
 
 

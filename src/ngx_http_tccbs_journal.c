@@ -54,11 +54,11 @@ static void ngx_http_tccbs_journal_prepare(u_char *data, size_t len,
     ngx_uint_t flags);
 static void ngx_http_tccbs_journal_thread(void *data, ngx_log_t *log);
 static ngx_int_t ngx_http_tccbs_journal_look(
-    ngx_http_tccbs_journal_task_t *ctx);
+    ngx_http_tccbs_journal_task_t *ctx, struct stat *file);
 static ngx_int_t ngx_http_tccbs_journal_again(
-    ngx_http_tccbs_journal_task_t *ctx);
+    ngx_http_tccbs_journal_task_t *ctx, struct stat *file);
 static ngx_int_t ngx_http_tccbs_journal_reserve(
-    ngx_http_tccbs_journal_task_t *ctx);
+    ngx_http_tccbs_journal_task_t *ctx, off_t size);
 static ngx_int_t ngx_http_tccbs_journal_put(ngx_http_tccbs_journal_task_t *ctx,
     const u_char *p, size_t len);
 static ngx_int_t ngx_http_tccbs_journal_sync(
@@ -362,8 +362,10 @@ ngx_http_tccbs_journal_thread(void *data, ngx_log_t *log)
 {
     ngx_http_tccbs_journal_task_t *ctx = data;
 
-    if (ngx_http_tccbs_journal_look(ctx) == NGX_OK
-        && ngx_http_tccbs_journal_reserve(ctx) == NGX_OK
+    struct stat  file;
+
+    if (ngx_http_tccbs_journal_look(ctx, &file) == NGX_OK
+        && ngx_http_tccbs_journal_reserve(ctx, file.st_size) == NGX_OK
         && ctx->len
         && (!(ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL)
             || ngx_http_tccbs_journal_put(ctx, (u_char *) "\n", 1) == NGX_OK)
@@ -380,23 +382,24 @@ ngx_http_tccbs_journal_thread(void *data, ngx_log_t *log)
 /* Whether the file that is open is the one that the path names. */
 
 static ngx_int_t
-ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx)
+ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx,
+    struct stat *file)
 {
-    struct stat  file, path;
+    struct stat  path;
 
-    if (fstat(ctx->fd, &file) == -1) {
+    if (fstat(ctx->fd, file) == -1) {
         return ngx_http_tccbs_journal_fail(ctx, "fstat()");
     }
 
     if (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_REOPEN) {
 
-        if (ngx_http_tccbs_journal_again(ctx) == NGX_OK) {
+        if (ngx_http_tccbs_journal_again(ctx, file) == NGX_OK) {
             return NGX_OK;
         }
 
         /* renamed once more and not made again yet: the old one is as good */
 
-        if (ctx->err != NGX_ENOENT || file.st_nlink == 0
+        if (ctx->err != NGX_ENOENT || file->st_nlink == 0
             || (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL))
         {
             return NGX_ERROR;
@@ -406,15 +409,15 @@ ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx)
         return NGX_OK;
     }
 
-    if (file.st_nlink == 0) {
+    if (file->st_nlink == 0) {
 
         /* what is written there nobody will ever read */
 
-        return ngx_http_tccbs_journal_again(ctx);
+        return ngx_http_tccbs_journal_again(ctx, file);
     }
 
     if (stat(ctx->path, &path) == 0
-        && (path.st_ino != file.st_ino || path.st_dev != file.st_dev))
+        && (path.st_ino != file->st_ino || path.st_dev != file->st_dev))
     {
         ctx->found |= NGX_HTTP_TCCBS_JOURNAL_REPLACED;
     }
@@ -424,7 +427,8 @@ ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx)
 
 
 static ngx_int_t
-ngx_http_tccbs_journal_again(ngx_http_tccbs_journal_task_t *ctx)
+ngx_http_tccbs_journal_again(ngx_http_tccbs_journal_task_t *ctx,
+    struct stat *file)
 {
     ngx_fd_t  fd;
 
@@ -440,6 +444,10 @@ ngx_http_tccbs_journal_again(ngx_http_tccbs_journal_task_t *ctx)
     ctx->fresh = 1;
     ctx->reserved = 0;
 
+    if (fstat(fd, file) == -1) {
+        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
+    }
+
     return NGX_OK;
 }
 
@@ -450,28 +458,23 @@ ngx_http_tccbs_journal_again(ngx_http_tccbs_journal_task_t *ctx)
  */
 
 static ngx_int_t
-ngx_http_tccbs_journal_reserve(ngx_http_tccbs_journal_task_t *ctx)
+ngx_http_tccbs_journal_reserve(ngx_http_tccbs_journal_task_t *ctx, off_t size)
 {
-    struct stat     file;
     struct statvfs  fs;
 
     if (ctx->reserve == 0) {
         return NGX_OK;
     }
 
-    if (fstat(ctx->fd, &file) == -1) {
-        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
-    }
-
-    if (file.st_size + (off_t) (ctx->len + ctx->reserve) <= ctx->reserved) {
+    if (size + (off_t) (ctx->len + ctx->reserve) <= ctx->reserved) {
         return NGX_OK;
     }
 
-    if (fallocate(ctx->fd, FALLOC_FL_KEEP_SIZE, file.st_size,
+    if (fallocate(ctx->fd, FALLOC_FL_KEEP_SIZE, size,
                   ctx->len + 2 * ctx->reserve)
         == 0)
     {
-        ctx->reserved = file.st_size + ctx->len + 2 * ctx->reserve;
+        ctx->reserved = size + ctx->len + 2 * ctx->reserve;
         return NGX_OK;
     }
 

@@ -33,6 +33,8 @@ static void ngx_http_tccbs_restore_settled(void *data,
 static void ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
     ngx_str_t *id, time_t left);
+static ngx_tccbs_json_t *ngx_http_tccbs_restore_parse(ngx_pool_t *pool,
+    u_char *line, size_t len);
 static ngx_str_t ngx_http_tccbs_restore_member(ngx_tccbs_json_t *node,
     const char *name);
 
@@ -84,14 +86,10 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
 {
     ngx_http_tccbs_restore_t *ctx = data;
 
-    time_t                    left;
-    ngx_str_t                 id, text, why, end;
-    ngx_pool_t               *pool;
-    ngx_tccbs_json_t         *in, *out;
-    ngx_tccbs_json_limits_t   limits;
-
-    limits.depth = 4;
-    limits.nodes = 1024;
+    time_t             left;
+    ngx_str_t          id, end;
+    ngx_pool_t        *pool;
+    ngx_tccbs_json_t  *in, *out;
 
     pool = ngx_create_pool(4096, ctx->log);
     if (pool == NULL) {
@@ -101,10 +99,8 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
     id.data = ngx_http_tccbs_scan_id(intent);
     id.len = NGX_TCCBS_UUID_LEN;
 
-    text.data = intent->line;
-    text.len = intent->len;
-
-    if (ngx_tccbs_json_parse(pool, &text, &limits, &in, &why) != NGX_OK) {
+    in = ngx_http_tccbs_restore_parse(pool, intent->line, intent->len);
+    if (in == NULL) {
         goto done;
     }
 
@@ -120,10 +116,8 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
         goto done;
     }
 
-    text.data = outcome->line;
-    text.len = outcome->len;
-
-    if (ngx_tccbs_json_parse(pool, &text, &limits, &out, &why) != NGX_OK) {
+    out = ngx_http_tccbs_restore_parse(pool, outcome->line, outcome->len);
+    if (out == NULL) {
         goto done;
     }
 
@@ -151,23 +145,17 @@ void
 ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line, size_t len,
     time_t hold, ngx_log_t *log)
 {
-    ngx_str_t                 text, why;
-    ngx_pool_t               *pool;
-    ngx_tccbs_json_t         *intent;
-    ngx_tccbs_json_limits_t   limits;
-
-    limits.depth = 4;
-    limits.nodes = 1024;
-
-    text.data = line;
-    text.len = len;
+    ngx_pool_t        *pool;
+    ngx_tccbs_json_t  *intent;
 
     pool = ngx_create_pool(4096, log);
     if (pool == NULL) {
         return;
     }
 
-    if (ngx_tccbs_json_parse(pool, &text, &limits, &intent, &why) == NGX_OK) {
+    intent = ngx_http_tccbs_restore_parse(pool, line, len);
+
+    if (intent) {
         ngx_http_tccbs_restore_hold(zone, hold, pool, intent, NULL);
     }
 
@@ -236,25 +224,19 @@ ngx_http_tccbs_restore_settled(void *data, ngx_http_tccbs_line_t *line)
 {
     ngx_http_tccbs_restore_t *ctx = data;
 
-    ngx_str_t                 text, why, region, made;
-    ngx_pool_t               *pool;
-    ngx_tccbs_json_t         *record, *per;
-    ngx_http_tccbs_hold_t     hold;
-    ngx_http_tccbs_found_t    found;
-    ngx_tccbs_json_limits_t   limits;
-
-    limits.depth = 4;
-    limits.nodes = 1024;
-
-    text.data = line->line;
-    text.len = line->len;
+    ngx_str_t                region, made;
+    ngx_pool_t              *pool;
+    ngx_tccbs_json_t        *record, *per;
+    ngx_http_tccbs_hold_t    hold;
+    ngx_http_tccbs_found_t   found;
 
     pool = ngx_create_pool(4096, ctx->log);
     if (pool == NULL) {
         return;
     }
 
-    if (ngx_tccbs_json_parse(pool, &text, &limits, &record, &why) != NGX_OK) {
+    record = ngx_http_tccbs_restore_parse(pool, line->line, line->len);
+    if (record == NULL) {
         goto done;
     }
 
@@ -292,53 +274,44 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
     ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome, ngx_str_t *id,
     time_t left)
 {
-    ngx_str_t                 call, tcid, value, answer;
-    ngx_uint_t                partial;
+    ngx_str_t                 call, tcid, answer;
+    ngx_uint_t                n, partial;
     ngx_tccbs_out_t           out;
-    ngx_tccbs_json_t         *per;
+    ngx_tccbs_json_t         *set, *item;
+    ngx_tccbs_result_t       *per;
     ngx_http_tccbs_found_t    found;
     ngx_http_tccbs_stored_t  *entry;
     u_char                    key[NGX_TCCBS_SHA256_LEN];
 
     call = ngx_http_tccbs_restore_member(intent, "call");
     tcid = ngx_http_tccbs_restore_member(outcome, "tcid");
-    per = ngx_tccbs_json_get(outcome, "per");
+    set = ngx_tccbs_json_get(outcome, "per");
 
     if (call.len != NGX_TCCBS_HEX_LEN
         || ngx_tccbs_unhex(key, call.data, sizeof(key)) != NGX_OK
-        || per == NULL)
+        || set == NULL)
     {
         return;
     }
 
-    partial = 0;
-
-    ngx_tccbs_out_init(&out, pool, 1024);
-    ngx_tccbs_out_lit(&out, "{\"Response\":{\"RequestId\":");
-    ngx_tccbs_out_string(&out, &tcid);
-    ngx_tccbs_out_lit(&out, ",\"SnapshotCopyResultSet\":[");
-
-    for (per = per->child; per; per = per->next) {
-
-        value = ngx_http_tccbs_restore_member(per, "code");
-        partial |= !ngx_tccbs_is(&value, "Success");
-
-        ngx_tccbs_out_lit(&out, "{\"Code\":");
-        ngx_tccbs_out_string(&out, &value);
-        value = ngx_http_tccbs_restore_member(per, "region");
-        ngx_tccbs_out_lit(&out, ",\"DestinationRegion\":");
-        ngx_tccbs_out_string(&out, &value);
-        value = ngx_http_tccbs_restore_member(per, "snapshot");
-        ngx_tccbs_out_lit(&out, ",\"Message\":\"\",\"SnapshotId\":");
-        ngx_tccbs_out_string(&out, &value);
-        ngx_tccbs_out_lit(&out, "}");
-
-        if (per->next) {
-            ngx_tccbs_out_lit(&out, ",");
-        }
+    per = ngx_palloc(pool, set->n * sizeof(ngx_tccbs_result_t));
+    if (per == NULL) {
+        return;
     }
 
-    ngx_tccbs_out_lit(&out, "]}}");
+    n = 0;
+    partial = 0;
+
+    for (item = set->child; item; item = item->next, n++) {
+        per[n].region = ngx_http_tccbs_restore_member(item, "region");
+        per[n].snapshot = ngx_http_tccbs_restore_member(item, "snapshot");
+        per[n].code = ngx_http_tccbs_restore_member(item, "code");
+
+        partial |= !ngx_tccbs_is(&per[n].code, "Success");
+    }
+
+    ngx_tccbs_out_init(&out, pool, 1024);
+    ngx_tccbs_reply_made(&out, &tcid, per, n);
 
     answer = ngx_tccbs_out_str(&out);
 
@@ -352,6 +325,26 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
                                             : NGX_TCCBS_SUCCESS,
                                     &answer, left, 0);
     }
+}
+
+
+/* The record of a line, or NULL. */
+
+static ngx_tccbs_json_t *
+ngx_http_tccbs_restore_parse(ngx_pool_t *pool, u_char *line, size_t len)
+{
+    ngx_str_t                 text, why;
+    ngx_tccbs_json_t         *record;
+    ngx_tccbs_json_limits_t   limits;
+
+    limits.depth = 4;
+    limits.nodes = 1024;
+
+    text.data = line;
+    text.len = len;
+
+    return (ngx_tccbs_json_parse(pool, &text, &limits, &record, &why)
+            == NGX_OK) ? record : NULL;
 }
 
 

@@ -261,17 +261,11 @@ ngx_http_tccbs_set_audit_key(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf,
     path.data = value->data + 4;
     path.len = value->len - 4;
 
-    if (ngx_tccbs_conf_secret(cf, mcf->arena, &path,
-                              NGX_HTTP_TCCBS_AUDIT_KEY + 2, key)
+    if (ngx_tccbs_conf_secret_line(cf, mcf->arena, &path,
+                                   NGX_HTTP_TCCBS_AUDIT_KEY, key)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
-    }
-
-    while (key->len && (key->data[key->len - 1] == LF
-                        || key->data[key->len - 1] == CR))
-    {
-        key->len--;
     }
 
     if (key->len < NGX_TCCBS_SHA256_LEN) {

@@ -132,6 +132,10 @@ ngx_tccbs_result_t *ngx_tccbs_reply_region(const ngx_tccbs_reply_t *reply,
 /* An error code after which nobody knows whether the call was carried out. */
 ngx_uint_t ngx_tccbs_code_indefinite(const ngx_str_t *code);
 
+/* The answer to a copy with these results, in the form of Tencent's. */
+void ngx_tccbs_reply_made(ngx_tccbs_out_t *out, const ngx_str_t *id,
+    const ngx_tccbs_result_t *per, ngx_uint_t n);
+
 /*
  * The answer for the caller, rebuilt from the tree: a null "Error" is left out
  * and a null "Message" in a result is "", since SDKs crash on them.

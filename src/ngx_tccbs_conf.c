@@ -139,6 +139,24 @@ ngx_tccbs_conf_secret(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
 }
 
 
+ngx_int_t
+ngx_tccbs_conf_secret_line(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
+    ngx_str_t *path, size_t max, ngx_str_t *secret)
+{
+    if (ngx_tccbs_conf_secret(cf, arena, path, max + 2, secret) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    while (secret->len && (secret->data[secret->len - 1] == LF
+                           || secret->data[secret->len - 1] == CR))
+    {
+        secret->len--;
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_tccbs_conf_secret_read(ngx_conf_t *cf, ngx_fd_t fd,
     ngx_tccbs_arena_t *arena, ngx_str_t *path, size_t max, ngx_str_t *secret)

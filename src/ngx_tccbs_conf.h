@@ -43,6 +43,10 @@ char *ngx_tccbs_conf_block(ngx_conf_t *cf, ngx_tccbs_block_command_t *commands,
 ngx_int_t ngx_tccbs_conf_secret(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
     ngx_str_t *path, size_t max, ngx_str_t *secret);
 
+/* The same for a file of one line, without its end; "max" is for the line. */
+ngx_int_t ngx_tccbs_conf_secret_line(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
+    ngx_str_t *path, size_t max, ngx_str_t *secret);
+
 
 /*
  * A name found by hash: gateway key ids and identities.  The index is built

@@ -337,3 +337,31 @@ ngx_tccbs_reply_write(const ngx_tccbs_reply_t *reply, ngx_tccbs_out_t *out)
 {
     ngx_tccbs_out_json(out, reply->tree);
 }
+
+
+void
+ngx_tccbs_reply_made(ngx_tccbs_out_t *out, const ngx_str_t *id,
+    const ngx_tccbs_result_t *per, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    ngx_tccbs_out_lit(out, "{\"Response\":{\"RequestId\":");
+    ngx_tccbs_out_string(out, id);
+    ngx_tccbs_out_lit(out, ",\"SnapshotCopyResultSet\":[");
+
+    for (i = 0; i < n; i++) {
+        if (i) {
+            ngx_tccbs_out_lit(out, ",");
+        }
+
+        ngx_tccbs_out_lit(out, "{\"Code\":");
+        ngx_tccbs_out_string(out, &per[i].code);
+        ngx_tccbs_out_lit(out, ",\"DestinationRegion\":");
+        ngx_tccbs_out_string(out, &per[i].region);
+        ngx_tccbs_out_lit(out, ",\"Message\":\"\",\"SnapshotId\":");
+        ngx_tccbs_out_string(out, &per[i].snapshot);
+        ngx_tccbs_out_lit(out, "}");
+    }
+
+    ngx_tccbs_out_lit(out, "]}}");
+}

@@ -27,7 +27,6 @@ typedef struct {
 
 static tccbs_audit_t *tccbs_audit_create(void);
 static void tccbs_audit_destroy(tccbs_audit_t *a);
-static int tccbs_audit_mac(tccbs_audit_t *a, const char *path);
 static int tccbs_audit_signer(tccbs_audit_t *a, const char *text);
 static int tccbs_audit_logs(tccbs_audit_t *a, char **names, int n);
 static int tccbs_audit_notes(tccbs_audit_t *a);
@@ -62,7 +61,9 @@ tccbs_audit_verify(int argc, char **argv)
         switch (c) {
 
         case 'm':
-            rc = tccbs_audit_mac(a, optarg);
+            rc = (tccbs_read_line(optarg, a->pool, TCCBS_AUDIT_KEY,
+                                  &a->v.mac_key)
+                  == NGX_OK) ? TCCBS_OK : TCCBS_FAILED;
             break;
 
         case 'k':
@@ -153,7 +154,9 @@ tccbs_audit_seal(int argc, char **argv)
             break;
 
         case 'm':
-            rc = tccbs_audit_mac(a, optarg);
+            rc = (tccbs_read_line(optarg, a->pool, TCCBS_AUDIT_KEY,
+                                  &a->v.mac_key)
+                  == NGX_OK) ? TCCBS_OK : TCCBS_FAILED;
             break;
 
         default:
@@ -289,46 +292,10 @@ tccbs_audit_destroy(tccbs_audit_t *a)
 static char *
 tccbs_audit_text(tccbs_audit_t *a, const char *path, size_t max)
 {
-    FILE       *f;
-    ngx_int_t   rc;
-    ngx_str_t   text;
+    ngx_str_t  text;
 
-    f = fopen(path, "r");
-    rc = f ? tccbs_read(f, a->pool, max, &text) : NGX_ERROR;
-
-    if (rc != NGX_OK) {
-        fprintf(stderr, "tccbs: cannot read \"%s\"%s%s\n", path,
-                f ? ", it is too large" : ": ", f ? "" : strerror(errno));
-    }
-
-    if (f) {
-        (void) fclose(f);
-    }
-
-    return (rc == NGX_OK) ? (char *) text.data : NULL;
-}
-
-
-static int
-tccbs_audit_mac(tccbs_audit_t *a, const char *path)
-{
-    char    *text;
-    size_t   len;
-
-    text = tccbs_audit_text(a, path, TCCBS_AUDIT_KEY + 2);
-
-    if (text == NULL) {
-        return TCCBS_FAILED;
-    }
-
-    for (len = strlen(text); len && (text[len - 1] == LF || text[len - 1] == CR);
-         len--)
-    { /* void */ }
-
-    a->v.mac_key.data = (u_char *) text;
-    a->v.mac_key.len = len;
-
-    return TCCBS_OK;
+    return (tccbs_read_file(path, a->pool, max, &text) == NGX_OK)
+           ? (char *) text.data : NULL;
 }
 
 

@@ -57,23 +57,14 @@ tccbs_conf(ngx_pool_t *pool, const char *file, tccbs_conf_pt handler,
 static ngx_int_t
 tccbs_conf_file(tccbs_conf_t *conf, const char *file)
 {
-    FILE               *f;
     ngx_int_t           rc;
     ngx_str_t           text, *words;
     tccbs_conf_text_t   t;
     tccbs_directive_t   d;
 
-    f = fopen(file, "r");
-
-    if (f == NULL || tccbs_read(f, conf->pool, TCCBS_CONF_SIZE, &text)
-                     != NGX_OK)
-    {
-        fprintf(stderr, "tccbs: cannot read \"%s\": %s\n", file,
-                strerror(errno));
+    if (tccbs_read_file(file, conf->pool, TCCBS_CONF_SIZE, &text) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    (void) fclose(f);
 
     words = ngx_palloc(conf->pool, TCCBS_CONF_WORDS * sizeof(ngx_str_t));
 

@@ -10,7 +10,8 @@
 #include "ngx_tccbs_tc3.h"
 
 
-#define TCCBS_BODY      (16 * 1024 * 1024)
+#define TCCBS_BODY        (16 * 1024 * 1024)
+#define TCCBS_SECRET_MAX  1022
 
 
 static int tccbs_sign_request(ngx_pool_t *pool, char **option);
@@ -80,7 +81,6 @@ tccbs_sign(int argc, char **argv)
 static int
 tccbs_sign_request(ngx_pool_t *pool, char **option)
 {
-    FILE                     *f;
     time_t                    t;
     ngx_int_t                 rc;
     ngx_str_t                 secret, date, service, names[3];
@@ -92,20 +92,11 @@ tccbs_sign_request(ngx_pool_t *pool, char **option)
     u_char                    key[NGX_TCCBS_SHA256_LEN];
     u_char                    signature[NGX_TCCBS_SHA256_LEN];
 
-    f = fopen(option[TCCBS_SIGN_SECRET], "r");
-
-    if (f == NULL || tccbs_read(f, pool, 1024, &secret) != NGX_OK) {
-        fprintf(stderr, "tccbs: cannot read \"%s\"\n",
-                option[TCCBS_SIGN_SECRET]);
-        return TCCBS_FAILED;
-    }
-
-    (void) fclose(f);
-
-    while (secret.len && (secret.data[secret.len - 1] == '\n'
-                          || secret.data[secret.len - 1] == '\r'))
+    if (tccbs_read_line(option[TCCBS_SIGN_SECRET], pool, TCCBS_SECRET_MAX,
+                        &secret)
+        != NGX_OK)
     {
-        secret.len--;
+        return TCCBS_FAILED;
     }
 
     if (tccbs_read(stdin, pool, TCCBS_BODY, &req.payload) != NGX_OK) {

@@ -100,6 +100,52 @@ tccbs_read(FILE *f, ngx_pool_t *pool, size_t max, ngx_str_t *text)
 }
 
 
+ngx_int_t
+tccbs_read_file(const char *path, ngx_pool_t *pool, size_t max,
+    ngx_str_t *text)
+{
+    FILE       *f;
+    ngx_int_t   rc;
+
+    f = fopen(path, "r");
+
+    if (f == NULL) {
+        fprintf(stderr, "tccbs: cannot read \"%s\": %s\n", path,
+                strerror(errno));
+        return NGX_ERROR;
+    }
+
+    rc = tccbs_read(f, pool, max, text);
+
+    if (rc != NGX_OK) {
+        fprintf(stderr, "tccbs: cannot read \"%s\", or it is too large\n",
+                path);
+    }
+
+    (void) fclose(f);
+
+    return rc;
+}
+
+
+ngx_int_t
+tccbs_read_line(const char *path, ngx_pool_t *pool, size_t max,
+    ngx_str_t *text)
+{
+    if (tccbs_read_file(path, pool, max + 2, text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    while (text->len && (text->data[text->len - 1] == LF
+                         || text->data[text->len - 1] == CR))
+    {
+        text->len--;
+    }
+
+    return NGX_OK;
+}
+
+
 int
 tccbs_write_secret(const char *path, const char *text, size_t len)
 {

@@ -39,8 +39,16 @@ int tccbs_usage(const char *words);
 /* Writes a new file of mode 0400; the message on failure is printed. */
 int tccbs_write_secret(const char *path, const char *text, size_t len);
 
-/* A whole file, ended by a NUL that does not count; at most "max" bytes. */
+/* The rest of a stream, ended by a NUL that does not count; at most "max". */
 ngx_int_t tccbs_read(FILE *f, ngx_pool_t *pool, size_t max, ngx_str_t *text);
+
+/* A whole file, likewise; the message on failure is printed. */
+ngx_int_t tccbs_read_file(const char *path, ngx_pool_t *pool, size_t max,
+    ngx_str_t *text);
+
+/* The same for a secret in a file of one line, without its end. */
+ngx_int_t tccbs_read_line(const char *path, ngx_pool_t *pool, size_t max,
+    ngx_str_t *text);
 
 
 #endif /* _TCCBS_H_INCLUDED_ */

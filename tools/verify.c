@@ -7,6 +7,7 @@
 
 #include "tccbs.h"
 #include "verify.h"
+#include "ngx_tccbs_text.h"
 
 
 #define TCCBS_VERIFY_CHAINS  4096             /* a power of two, at first */
@@ -335,10 +336,8 @@ tccbs_verify_count(tccbs_verify_t *v, tccbs_record_t *record,
 
         why = tccbs_log_member(&record->line, "why");
 
-        e->kind = (why.len == 7 && ngx_strncmp(why.data, "segment", 7) == 0)
-                  ? TCCBS_SEGMENT
-                  : (why.len == 5 && ngx_strncmp(why.data, "start", 5) == 0)
-                    ? TCCBS_START : TCCBS_ANCHOR;
+        e->kind = ngx_tccbs_is(&why, "segment") ? TCCBS_SEGMENT
+                  : ngx_tccbs_is(&why, "start") ? TCCBS_START : TCCBS_ANCHOR;
     }
 }
 
@@ -534,7 +533,7 @@ tccbs_verify_again(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
             line.len = e->len;
             why = tccbs_log_member(&line, "why");
 
-            if (why.len == 9 && ngx_strncmp(why.data, "rewritten", 9) == 0) {
+            if (ngx_tccbs_is(&why, "rewritten")) {
                 why = tccbs_log_member(&line, "first");
                 first = strtoull((char *) why.data, NULL, 10);
                 why = tccbs_log_member(&line, "last");
