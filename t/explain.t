@@ -13,7 +13,6 @@ use Test::More;
 use TCCBS::Test qw/ copy /;
 
 my $t = TCCBS::Test->new;
-my $tool = TCCBS::Test::root() . '/' . ($ENV{TCCBS_OBJS} // 'objs') . '/tccbs';
 my $copy = 'CopySnapshotCrossRegions';
 my $look = 'DescribeSnapshots';
 
@@ -31,12 +30,7 @@ $t->file("accounts/$_.conf", $t->account($_, %{$rules{$_}})) for keys %rules;
 $t->run(accounts => "include accounts/*.conf;");
 
 sub asked {
-    my (@args) = @_;
-    open(my $fh, '-|', "$tool explain --conf $t->{dir}/nginx.conf @args 2>&1")
-        or die "$tool: $!\n";
-    my $said = do { local $/; <$fh> };
-    close $fh;
-    return ($? >> 8, $said);
+    return TCCBS::Test::tccbs('explain', '--conf', "$t->{dir}/nginx.conf", @_);
 }
 
 # all accounts, actions and some regions: the gateway says the same

@@ -108,12 +108,6 @@ sub call {
     return ($p, $r);
 }
 
-sub made {
-    my ($p) = @_;
-    return scalar grep { ($_->{body} // '') =~ /"$p->{SnapshotId}"/ }
-        $t->emulated;
-}
-
 # a first call, so that what happens once has happened; then the way of one
 
 call() for 1 .. 2;
@@ -161,7 +155,7 @@ for my $i (grep { $_ % $each == $start } 0 .. $#points) {
         if time - $from > 3;
     $hit++ if $t->slurp('strace') =~ /INJECTED|\+\+\+ killed/;
 
-    my $made = made($p);
+    my $made = $t->sent($p);
     $twice .= "$name $k $how: $made\n" if $made > 1;
 
     # whoever is told that nothing was sent can rely on it, and on success

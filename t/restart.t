@@ -21,12 +21,6 @@ $t->run(location => 'tccbs_hold 6s; tccbs_replay_window 60s;
 
 my $action = 'CopySnapshotCrossRegions';
 
-sub sent {
-    my ($params) = @_;
-    return scalar grep { ($_->{body} // '') =~ /$params->{SnapshotId}/ }
-        $t->emulated;
-}
-
 my $done = copy(DestinationRegions => [ 'ap-singapore', 'ap-beijing' ],
     SnapshotName => "n\x{e9}");
 my $answer = $t->call($action, $done);
@@ -47,7 +41,7 @@ my $flying = copy(DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]);
 $t->faults({ kind => 'hold' });
 my $client = $t->client;
 $client->send($client->request($action, $flying));
-$t->wait_for(sub { sent($flying) });
+$t->wait_for(sub { $t->sent($flying) });
 
 my ($open) = grep { ($_->{snapshot} // '') eq $flying->{SnapshotId} }
     $t->audit(kind => 'intent');
@@ -94,7 +88,7 @@ is_deeply([ map { $_->{Code} } @{$again->{response}{SnapshotCopyResultSet}} ],
     [ 'Success', 'InsufficientSnapshotQuota' ], 'so has the partial one');
 is($again->{id}, $partial->{id}, 'with the RequestId of Tencent');
 
-is(sent($_), 1, 'sent once') for $done, $part, $lost, $flying;
+is($t->sent($_), 1, 'sent once') for $done, $part, $lost, $flying;
 
 # a reload does not read the log again; a hold ends
 

@@ -16,13 +16,11 @@ use Time::HiRes qw/ time sleep /;
 use TCCBS::Test qw/ copy /;
 
 my $action = 'CopySnapshotCrossRegions';
-my $tool = TCCBS::Test::root() . '/' . ($ENV{TCCBS_OBJS} // 'objs')
-    . '/tccbs';
 
 sub intact {
     my ($what, @paths) = @_;
-    my $said = `$tool audit verify @paths 2>&1`;
-    is($? >> 8, 0, "$what: the log is intact") or diag $said;
+    my ($rc, $said) = TCCBS::Test::tccbs('audit', 'verify', @paths);
+    is($rc, 0, "$what: the log is intact") or diag $said;
 }
 
 # deleted: nothing is forwarded until there is a file again

@@ -18,7 +18,6 @@ use TCCBS::Test qw/ copy /;
 
 my $times = $ENV{TCCBS_TAMPER} // 12;
 my $root = TCCBS::Test::root();
-my $tool = "$root/" . ($ENV{TCCBS_OBJS} // 'objs') . '/tccbs';
 my $action = 'CopySnapshotCrossRegions';
 
 srand($ENV{TCCBS_SEED} // 20261124);
@@ -30,12 +29,7 @@ my $t = TCCBS::Test->new(workers => 2, oracle => 0,
 my $dir = $t->{dir};
 my $mac = $t->file('keys/audit', ('5e' x 32) . "\n", 0400);
 
-sub tccbs {
-    open(my $fh, '-|', join(' ', $tool, @_, '2>&1')) or die "$tool: $!\n";
-    my $said = do { local $/; <$fh> };
-    close $fh;
-    return ($? >> 8, $said);
-}
+sub tccbs { goto &TCCBS::Test::tccbs }
 
 my ($rc, $verifier) = tccbs("audit key test-sealer --out $dir/keys/sealer");
 is($rc, 0, 'a key to seal with');

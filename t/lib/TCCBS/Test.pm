@@ -72,6 +72,14 @@ sub new {
 
 sub root { return $root }
 
+# the command line tool: its exit code and what it said
+
+sub tccbs {
+    my $tool = "$root/" . ($ENV{TCCBS_OBJS} // 'objs') . '/tccbs';
+    my $said = `$tool @_ 2>&1`;
+    return ($? >> 8, $said);
+}
+
 # certificates are made once and copied, so that a test can add its own
 
 sub pki {
@@ -434,6 +442,14 @@ sub emulated {
 
 sub emulator_log { goto &emulated }
 
+# how often a snapshot that no other call names was sent
+
+sub sent {
+    my ($self, $params) = @_;
+    return scalar grep { ($_->{body} // '') =~ /"$params->{SnapshotId}"/ }
+        $self->emulated;
+}
+
 sub audit {
     my ($self, %want) = @_;
     return chosen(\%want, $self->lines($self->audit_file));
@@ -617,13 +633,12 @@ sub finish {
 sub tampered {
     my ($self) = @_;
 
-    my $tool = "$root/" . ($ENV{TCCBS_OBJS} // 'objs') . '/tccbs';
     my ($audit) = map { m{^/} ? $_ : "$self->{dir}/$_" } $self->audit_file;
 
-    return if !-x $tool || !-s $audit || $self->{altered};
+    return if !-s $audit || $self->{altered};
 
-    my $said = `$tool audit verify $audit 2>&1`;
-    return $? ? $said : ();
+    my ($rc, $said) = tccbs('audit', 'verify', $audit);
+    return $rc ? $said : ();
 }
 
 sub none {
