@@ -78,6 +78,13 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       0,
       NULL },
 
+    { ngx_string("tccbs_key_master"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_tccbs_set_key_master,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("tccbs_audit"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_tccbs_audit,
@@ -478,7 +485,12 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
         if (accounts[i]->usage == NULL) {
             goto full;
         }
+
+        ngx_http_tccbs_key_publish(mcf->zone, accounts[i]->usage,
+                                   accounts[i]->keys, accounts[i]->nkeys);
     }
+
+    ngx_http_tccbs_key_published(mcf->zone);
 
     if (ngx_http_tccbs_restore(cycle, &mcf->audit, mcf->hold,
                                mcf->replay_window)
@@ -517,7 +529,7 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
     }
 
     if (ngx_tccbs_crypto_init() != NGX_OK
-        || ngx_http_tccbs_account_init(cycle, mcf->nkeys) != NGX_OK
+        || ngx_http_tccbs_key_init(cycle, mcf->nkeys) != NGX_OK
         || ngx_http_tccbs_credential_init(cycle, mcf->credentials.nelts)
            != NGX_OK
         || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK
@@ -539,4 +551,5 @@ ngx_http_tccbs_exit_process(ngx_cycle_t *cycle)
     ngx_http_tccbs_audit_stop();
     ngx_http_tccbs_recovery_exit();
     ngx_http_tccbs_audit_exit(cycle);
+    ngx_http_tccbs_key_exit();
 }

@@ -27,6 +27,7 @@ typedef struct {
     ngx_tccbs_index_t             *keys;
     ngx_tccbs_index_t             *identities;
     ngx_uint_t                     nkeys;
+    ngx_str_t                      key_master;   /* in the arena, or empty */
     ngx_http_tccbs_audit_conf_t    audit;
     u_char                         policy[16];   /* digest, hexadecimal */
     ngx_uint_t                     pass;         /* tccbs_pass is used */

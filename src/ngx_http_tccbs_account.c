@@ -11,19 +11,6 @@
 #include "ngx_http_tccbs_account.h"
 
 
-#define NGX_HTTP_TCCBS_SCOPE_SERVICE  64
-
-
-/* The verification key of one date and service, one per key and worker. */
-
-typedef struct {
-    u_char             date[NGX_TCCBS_TC3_DATE_LEN];
-    u_char             len;
-    u_char             service[NGX_HTTP_TCCBS_SCOPE_SERVICE];
-    ngx_tccbs_mac_t    mac;
-} ngx_http_tccbs_scope_key_t;
-
-
 static char *ngx_http_tccbs_account_key(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_account_identity(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_account_credential(ngx_conf_t *cf, void *object);
@@ -41,7 +28,7 @@ static ngx_str_t *ngx_http_tccbs_account_push(ngx_conf_t *cf,
 
 
 static ngx_tccbs_block_command_t  ngx_http_tccbs_account_commands[] = {
-    { ngx_string("key"), 2, 2, ngx_http_tccbs_account_key },
+    { ngx_string("key"), 2, 4, ngx_http_tccbs_account_key },
     { ngx_string("identity"), 1, 1, ngx_http_tccbs_account_identity },
     { ngx_string("credential"), 1, 1, ngx_http_tccbs_account_credential },
     { ngx_string("actions"), 1, 64, ngx_http_tccbs_account_actions },
@@ -53,13 +40,6 @@ static ngx_tccbs_block_command_t  ngx_http_tccbs_account_commands[] = {
     { ngx_string("weight"), 1, 1, ngx_http_tccbs_account_weight },
     { ngx_null_string, 0, 0, NULL }
 };
-
-
-/* the last one stands in for unknown keys */
-
-static ngx_http_tccbs_scope_key_t  *ngx_http_tccbs_scope_keys;
-static ngx_uint_t                   ngx_http_tccbs_nkeys;
-static u_char                       ngx_http_tccbs_dummy[40];
 
 
 char *
@@ -112,11 +92,7 @@ ngx_http_tccbs_account_key(ngx_conf_t *cf, void *object)
 {
     ngx_http_tccbs_account_t *account = object;
 
-    size_t                 i;
-    ngx_str_t             *value, path, secret;
     ngx_http_tccbs_key_t  *key;
-
-    value = cf->args->elts;
 
     if (account->nkeys == NGX_HTTP_TCCBS_KEYS) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -125,90 +101,16 @@ ngx_http_tccbs_account_key(ngx_conf_t *cf, void *object)
         return NGX_CONF_ERROR;
     }
 
-    if (!ngx_http_tccbs_key_id_valid(&value[1])) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid gateway key id \"%V\", it must have %d to "
-                           "%d characters of A-Z, a-z, 0-9, \"_\" and \"-\"",
-                           &value[1], NGX_HTTP_TCCBS_KEY_ID_MIN,
-                           NGX_HTTP_TCCBS_KEY_ID_MAX);
-        return NGX_CONF_ERROR;
-    }
-
-    /* the value may be a secret written here by mistake: do not repeat it */
-
-    if (value[2].len <= 5 || ngx_strncmp(value[2].data, "file:", 5) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the key \"%V\" must be in a file of its own, "
-                           "use \"file:path\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    path.data = value[2].data + 5;
-    path.len = value[2].len - 5;
-
-    if (ngx_tccbs_conf_secret_line(cf, account->arena, &path,
-                                   NGX_HTTP_TCCBS_KEY_MAX, &secret)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 0; i < secret.len; i++) {
-        if (secret.data[i] <= ' ' || secret.data[i] >= 0x7f) {
-            break;
-        }
-    }
-
-    if (i < secret.len || secret.len < NGX_HTTP_TCCBS_KEY_MIN
-        || secret.len > NGX_HTTP_TCCBS_KEY_MAX)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" must hold one line of %d to %d printable "
-                           "ASCII characters without spaces, "
-                           "see \"tccbs key new\"",
-                           &path, NGX_HTTP_TCCBS_KEY_MIN,
-                           NGX_HTTP_TCCBS_KEY_MAX);
-        return NGX_CONF_ERROR;
-    }
-
-    key = ngx_pcalloc(cf->pool, sizeof(ngx_http_tccbs_key_t));
+    key = ngx_http_tccbs_key_conf(cf, account->arena);
     if (key == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    key->id = value[1];
-    key->secret = secret;
     key->account = account;
 
     account->keys[account->nkeys++] = key;
 
     return NGX_CONF_OK;
-}
-
-
-ngx_uint_t
-ngx_http_tccbs_key_id_valid(ngx_str_t *id)
-{
-    u_char  c;
-    size_t  i;
-
-    if (id->len < NGX_HTTP_TCCBS_KEY_ID_MIN
-        || id->len > NGX_HTTP_TCCBS_KEY_ID_MAX)
-    {
-        return 0;
-    }
-
-    for (i = 0; i < id->len; i++) {
-        c = id->data[i];
-
-        if ((c < '0' || c > '9') && (c < 'A' || c > 'Z')
-            && (c < 'a' || c > 'z') && c != '_' && c != '-')
-        {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 
@@ -511,71 +413,4 @@ ngx_http_tccbs_account_push(ngx_conf_t *cf, ngx_array_t *array,
     }
 
     return s;
-}
-
-
-ngx_int_t
-ngx_http_tccbs_account_init(ngx_cycle_t *cycle, ngx_uint_t n)
-{
-    ngx_http_tccbs_nkeys = n;
-    ngx_http_tccbs_scope_keys = ngx_pcalloc(cycle->pool,
-                                (n + 1) * sizeof(ngx_http_tccbs_scope_key_t));
-
-    if (ngx_http_tccbs_scope_keys == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_tccbs_random(ngx_http_tccbs_dummy,
-                            sizeof(ngx_http_tccbs_dummy));
-}
-
-
-ngx_tccbs_mac_t *
-ngx_http_tccbs_account_mac(ngx_http_tccbs_key_t *key, ngx_str_t *date,
-    ngx_str_t *service)
-{
-    ngx_int_t                    rc;
-    ngx_str_t                    secret;
-    ngx_http_tccbs_scope_key_t  *scope;
-    u_char                       day[NGX_TCCBS_SHA256_LEN];
-
-    if (key) {
-        secret = key->secret;
-        scope = &ngx_http_tccbs_scope_keys[key->index];
-
-    } else {
-        secret.data = ngx_http_tccbs_dummy;
-        secret.len = sizeof(ngx_http_tccbs_dummy);
-        scope = &ngx_http_tccbs_scope_keys[ngx_http_tccbs_nkeys];
-    }
-
-    if (service->len <= sizeof(scope->service)
-        && service->len == scope->len
-        && ngx_memcmp(scope->date, date->data, sizeof(scope->date)) == 0
-        && ngx_memcmp(scope->service, service->data, service->len) == 0)
-    {
-        return &scope->mac;
-    }
-
-    scope->len = 0;
-
-    rc = ngx_tccbs_tc3_day_key(day, &secret, date, service);
-
-    if (rc == NGX_OK) {
-        rc = ngx_tccbs_mac_key(&scope->mac, day, sizeof(day));
-    }
-
-    ngx_tccbs_wipe(day, sizeof(day));
-
-    if (rc != NGX_OK) {
-        return NULL;
-    }
-
-    if (service->len <= sizeof(scope->service)) {
-        ngx_memcpy(scope->date, date->data, sizeof(scope->date));
-        ngx_memcpy(scope->service, service->data, service->len);
-        scope->len = service->len;
-    }
-
-    return &scope->mac;
 }

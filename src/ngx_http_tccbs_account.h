@@ -13,25 +13,8 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_credential.h"
-#include "ngx_http_tccbs_zone.h"
+#include "ngx_http_tccbs_key.h"
 #include "ngx_tccbs_policy.h"
-
-
-#define NGX_HTTP_TCCBS_KEYS          2        /* live keys of an account */
-#define NGX_HTTP_TCCBS_KEY_ID_MIN    8
-#define NGX_HTTP_TCCBS_KEY_ID_MAX    64
-#define NGX_HTTP_TCCBS_KEY_MIN       32       /* bytes of a gateway key */
-#define NGX_HTTP_TCCBS_KEY_MAX       256
-
-
-typedef struct ngx_http_tccbs_account_s  ngx_http_tccbs_account_t;
-
-typedef struct {
-    ngx_str_t                     id;
-    ngx_str_t                     secret;     /* in the arena */
-    ngx_uint_t                    index;      /* of all keys */
-    ngx_http_tccbs_account_t     *account;
-} ngx_http_tccbs_key_t;
 
 
 struct ngx_http_tccbs_account_s {
@@ -64,19 +47,6 @@ struct ngx_http_tccbs_account_s {
 /* "tccbs_account name { ... }", without what needs other blocks. */
 char *ngx_http_tccbs_account_block(ngx_conf_t *cf,
     ngx_http_tccbs_account_t *account);
-
-/* The shape of a gateway key id: 8 to 64 of [A-Za-z0-9_-]. */
-ngx_uint_t ngx_http_tccbs_key_id_valid(ngx_str_t *id);
-
-/* Prepares the per-worker verification keys of "n" gateway keys. */
-ngx_int_t ngx_http_tccbs_account_init(ngx_cycle_t *cycle, ngx_uint_t n);
-
-/*
- * The keyed mac for verifying a signature of that date and service.  A NULL
- * key takes the same way with a secret of this worker's own.
- */
-ngx_tccbs_mac_t *ngx_http_tccbs_account_mac(ngx_http_tccbs_key_t *key,
-    ngx_str_t *date, ngx_str_t *service);
 
 
 #endif /* _NGX_HTTP_TCCBS_ACCOUNT_H_INCLUDED_ */

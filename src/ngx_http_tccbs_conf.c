@@ -42,6 +42,7 @@ ngx_http_tccbs_create_main_conf(ngx_conf_t *cf)
      *     mcf->keys = NULL;
      *     mcf->identities = NULL;
      *     mcf->nkeys = 0;
+     *     mcf->key_master = { 0, NULL };
      *     mcf->audit = { 0 };
      *     mcf->pass = 0;
      */
@@ -104,7 +105,9 @@ ngx_http_tccbs_init_accounts(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
     mcf->keys = ngx_tccbs_index_create(cf->pool, mcf->accounts.nelts * 2);
     mcf->identities = ngx_tccbs_index_create(cf->pool, mcf->accounts.nelts);
 
-    if (names == NULL || mcf->keys == NULL || mcf->identities == NULL) {
+    if (names == NULL || mcf->keys == NULL || mcf->identities == NULL
+        || ngx_tccbs_crypto_init() != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -172,6 +175,25 @@ ngx_http_tccbs_init_account(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf,
     for (i = 0; i < account->nkeys; i++) {
 
         account->keys[i]->index = mcf->nkeys++;
+
+        switch (ngx_http_tccbs_key_complete(account->keys[i], mcf->arena,
+                                            &mcf->key_master))
+        {
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "the key \"%V\" of tccbs_account \"%V\" is derived, "
+                          "add \"tccbs_key_master file;\" to the \"http\" "
+                          "block, in %s:%ui", &account->keys[i]->id,
+                          &account->name, account->file, account->line);
+
+            /* fall through */
+
+        default:
+            return NGX_CONF_ERROR;
+        }
 
         switch (ngx_tccbs_index_add(mcf->keys, &account->keys[i]->id,
                                     account->keys[i]))
@@ -268,10 +290,7 @@ ngx_http_tccbs_policy_digest(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
 
     piece = ngx_tccbs_out_str(&out);
 
-    if (out.failed
-        || ngx_tccbs_crypto_init() != NGX_OK
-        || ngx_tccbs_sha256(digest, &piece, 1) != NGX_OK)
-    {
+    if (out.failed || ngx_tccbs_sha256(digest, &piece, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_certificate.h"
 #include "ngx_http_tccbs_identify.h"
 #include "ngx_http_tccbs_refuse.h"
 #include "ngx_http_tccbs_replay.h"
@@ -112,10 +113,11 @@ ngx_http_tccbs_identify_signed(ngx_http_request_t *r,
 {
     time_t                 skew;
     ngx_int_t              rc;
+    const char            *rule;
     ngx_http_tccbs_key_t  *key;
     u_char                 date[NGX_TCCBS_TC3_DATE_LEN];
 
-    if (!ngx_http_tccbs_key_id_valid(&auth->key_id)) {
+    if (!ngx_tccbs_key_id_valid(&auth->key_id)) {
         return ngx_http_tccbs_refuse(ctx, "AuthFailure.InvalidSecretId", "key",
                                      "The SecretId is not one that this "
                                      "gateway issues.");
@@ -130,7 +132,8 @@ ngx_http_tccbs_identify_signed(ngx_http_request_t *r,
 
     /* the signature is computed for an unknown key and for any time, too */
 
-    key = ngx_tccbs_index_find(ctx->mcf->keys, &auth->key_id);
+    key = ngx_http_tccbs_key_find(ctx->mcf->keys, ctx->mcf->zone,
+                                  &auth->key_id);
 
     rc = ngx_http_tccbs_identify_signature(r, ctx, auth, key);
 
@@ -165,15 +168,30 @@ ngx_http_tccbs_identify_signed(ngx_http_request_t *r,
                                      "the UTC date of the timestamp.");
     }
 
+    rule = "signature";
+
+    if (rc == NGX_OK) {
+
+        ctx->account = key->account;
+        ctx->key = key;
+
+        /* the answer is that to a wrong key, the record says more */
+
+        if (key->certificate.len) {
+            rule = "certificate";
+            rc = ngx_http_tccbs_certificate_is(r, &key->certificate);
+        }
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
     if (rc != NGX_OK) {
-        return ngx_http_tccbs_refuse(ctx, "AuthFailure.SignatureFailure",
-                                     "signature",
+        return ngx_http_tccbs_refuse(ctx, "AuthFailure.SignatureFailure", rule,
                                      "The signature does not match; check the "
                                      "SecretKey.");
     }
-
-    ctx->account = key->account;
-    ctx->key = key;
 
     if (ctx->headers.token.len) {
         return ngx_http_tccbs_refuse(ctx, "AuthFailure.TokenFailure", "token",
@@ -195,7 +213,7 @@ ngx_http_tccbs_identify_signature(ngx_http_request_t *r,
     ngx_tccbs_tc3_request_t    req;
     ngx_http_tccbs_headers_t  *h;
 
-    mac = ngx_http_tccbs_account_mac(key, &auth->date, &auth->service);
+    mac = ngx_http_tccbs_key_mac(key, &auth->date, &auth->service);
     if (mac == NULL) {
         return NGX_ERROR;
     }

@@ -14,10 +14,12 @@
 #include "ngx_tccbs_conf.h"
 
 
-#define NGX_HTTP_TCCBS_AUDIT_KEY  256             /* bytes, at most */
+#define NGX_HTTP_TCCBS_KEY_FILE  256              /* bytes, at most */
 
 
 static ngx_uint_t ngx_http_tccbs_loopback(ngx_str_t *host);
+static char *ngx_http_tccbs_key_file(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
+    ngx_str_t *path, ngx_str_t *key);
 
 
 char *
@@ -254,15 +256,39 @@ char *
 ngx_http_tccbs_set_audit_key(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf,
     ngx_str_t *value)
 {
-    ngx_str_t  path, *key;
-
-    key = &mcf->audit.key;
+    ngx_str_t  path;
 
     path.data = value->data + 4;
     path.len = value->len - 4;
 
-    if (ngx_tccbs_conf_secret_line(cf, mcf->arena, &path,
-                                   NGX_HTTP_TCCBS_AUDIT_KEY, key)
+    return ngx_http_tccbs_key_file(cf, mcf->arena, &path, &mcf->audit.key);
+}
+
+
+char *
+ngx_http_tccbs_set_key_master(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tccbs_main_conf_t *mcf = conf;
+
+    ngx_str_t  *value;
+
+    if (mcf->key_master.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    return ngx_http_tccbs_key_file(cf, mcf->arena, &value[1],
+                                   &mcf->key_master);
+}
+
+
+static char *
+ngx_http_tccbs_key_file(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
+    ngx_str_t *path, ngx_str_t *key)
+{
+    if (ngx_tccbs_conf_secret_line(cf, arena, path, NGX_HTTP_TCCBS_KEY_FILE,
+                                   key)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -271,8 +297,8 @@ ngx_http_tccbs_set_audit_key(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf,
     if (key->len < NGX_TCCBS_SHA256_LEN) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" must hold a key of %d to %d bytes, such as "
-                           "\"openssl rand -hex 32\" makes", &path,
-                           NGX_TCCBS_SHA256_LEN, NGX_HTTP_TCCBS_AUDIT_KEY);
+                           "\"openssl rand -hex 32\" makes", path,
+                           NGX_TCCBS_SHA256_LEN, NGX_HTTP_TCCBS_KEY_FILE);
         return NGX_CONF_ERROR;
     }
 

@@ -18,6 +18,8 @@ char *ngx_http_tccbs_set_identity(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_tccbs_set_signed_host(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_tccbs_set_key_master(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_tccbs_set_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* A post handler: the file must exist, an empty name is none. */

@@ -15,7 +15,7 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  8
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  9
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -62,14 +62,20 @@ typedef struct {
 } ngx_http_tccbs_head_t;
 
 
-/* What an account has used; made at configuration and never freed. */
+/*
+ * What an account has used, and its keys of the newest configuration; made at
+ * configuration and never freed.
+ */
 
 #define NGX_HTTP_TCCBS_RATES  2               /* one for each action */
+#define NGX_HTTP_TCCBS_KEYS   2               /* live keys of an account */
 
 typedef struct {
     ngx_atomic_t       rate[NGX_HTTP_TCCBS_RATES];
     ngx_atomic_t       quota;
     uint64_t           finish[NGX_HTTP_TCCBS_RATES];  /* tag in the queue */
+    ngx_atomic_t       live[NGX_HTTP_TCCBS_KEYS];     /* marks of keys */
+    ngx_atomic_t       generation;                    /* that they are of */
 } ngx_http_tccbs_usage_t;
 
 
@@ -78,6 +84,7 @@ typedef struct {
     size_t                    size;
 
     ngx_atomic_t              restored;       /* from the audit log */
+    ngx_atomic_t              generation;     /* of the configuration */
 
     ngx_uint_t                nflights;
     ngx_http_tccbs_flight_t  *flights;

@@ -17,7 +17,8 @@ typedef struct {
 
 
 static tccbs_command_t  tccbs_commands[] = {
-    { "key new", "key new NAME [--out FILE]", tccbs_key_new },
+    { "key new", "key new NAME [--out FILE] [--master FILE] [--expires DATE]",
+      tccbs_key_new },
     { "sign", "sign --id ID --secret-file FILE --host HOST --action ACTION\n"
               "             [--service SERVICE] [--timestamp SECONDS] < BODY",
       tccbs_sign },

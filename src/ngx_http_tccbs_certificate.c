@@ -1,0 +1,98 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_tccbs_certificate.h"
+#include "ngx_tccbs_text.h"
+
+
+static ngx_int_t ngx_http_tccbs_certificate_fingerprint(
+    ngx_http_request_t *r, u_char *text);
+
+
+ngx_uint_t
+ngx_http_tccbs_certificate_verified(ngx_http_request_t *r)
+{
+    X509              *cert;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (c->ssl == NULL) {
+        return 0;
+    }
+
+    /* without a certificate the result is that all is well */
+
+    cert = SSL_get_peer_certificate(c->ssl->connection);
+    if (cert == NULL) {
+        return 0;
+    }
+
+    X509_free(cert);
+
+    return SSL_get_verify_result(c->ssl->connection) == X509_V_OK;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_certificate_is(ngx_http_request_t *r, ngx_str_t *value)
+{
+    ngx_str_t  s;
+    u_char     text[7 + NGX_TCCBS_HEX_LEN];
+
+    if (!ngx_http_tccbs_certificate_verified(r)) {
+        return NGX_DECLINED;
+    }
+
+    if (value->len == sizeof(text)
+        && ngx_strncmp(value->data, "sha256:", 7) == 0)
+    {
+        if (ngx_http_tccbs_certificate_fingerprint(r, text) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        s.data = text;
+        s.len = sizeof(text);
+
+    } else if (ngx_ssl_get_subject_dn(r->connection, r->pool, &s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_tccbs_same(&s, value) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_certificate_fingerprint(ngx_http_request_t *r, u_char *text)
+{
+    int            rc;
+    X509          *cert;
+    unsigned int   len;
+    u_char         digest[EVP_MAX_MD_SIZE];
+
+    cert = SSL_get_peer_certificate(r->connection->ssl->connection);
+    if (cert == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = X509_digest(cert, EVP_sha256(), digest, &len);
+
+    X509_free(cert);
+
+    if (rc != 1) {
+        return NGX_ERROR;
+    }
+
+    text = ngx_cpymem(text, "sha256:", 7);
+    (void) ngx_tccbs_hex(text, digest, NGX_TCCBS_SHA256_LEN);
+
+    return NGX_OK;
+}
