@@ -7,6 +7,7 @@
 # make bench-limits  how exact and how fair the limits are
 # make lint      layers and style
 # make faults    kills and failures at every system call, more than in a test
+# make fuzz-ci   libFuzzer, a minute for each target ("make fuzz": ten)
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 #
@@ -129,8 +130,10 @@ $(OBJS)/test/%: t/tools/%.c $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
-unit: $(UNITS) $(TESTERS)
+unit: $(UNITS) $(TESTERS) replays
 	@mkdir -p $(OBJS)/unit
+
+include t/fuzz/rules.mk
 
 deps:
 	tools/deps

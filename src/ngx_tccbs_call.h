@@ -118,7 +118,8 @@ void ngx_tccbs_call_write(const ngx_tccbs_call_t *call, ngx_tccbs_out_t *out);
  * Classifies the upstream's answer to "call".  The outcome of a copy is
  * SUCCESS, PARTIAL, REJECTED when Tencent's answer is definite, UNKNOWN when
  * it is not: status other than 200, no strict JSON, no RequestId, no entry for
- * a destination, a "Success" without a new snapshot, an "InternalError*" code.
+ * a destination, a "Success" without a new snapshot, an "InternalError*" code,
+ * results beside an "Error".
  * A read is SUCCESS, REJECTED or UNKNOWN by the same rules.  NGX_OK, or
  * NGX_ERROR when there is no memory.
  */

@@ -78,12 +78,20 @@ ngx_tccbs_reply_parse(ngx_tccbs_reply_t *reply, ngx_pool_t *pool,
     reply->tree = root;
 
     node = ngx_tccbs_json_get(response, "Error");
+    set = ngx_tccbs_json_get(response, "SnapshotCopyResultSet");
 
     if (node && node->type != NGX_TCCBS_JSON_NULL) {
-        ngx_tccbs_reply_error(reply, node);
+
+        if (call->action == NGX_TCCBS_COPY
+            && set && set->type != NGX_TCCBS_JSON_NULL)
+        {
+            ngx_tccbs_reply_unusable(reply, "an Error beside results");
+
+        } else {
+            ngx_tccbs_reply_error(reply, node);
+        }
 
     } else if (call->action == NGX_TCCBS_COPY) {
-        set = ngx_tccbs_json_get(response, "SnapshotCopyResultSet");
 
         if (ngx_tccbs_reply_results(reply, pool, call, set) != NGX_OK) {
             return NGX_ERROR;

@@ -10,7 +10,7 @@
 #include "ngx_tccbs_text.h"
 
 
-#define TCCBS_VERIFY_CHAINS  4096             /* a power of two, at first */
+#define TCCBS_VERIFY_CHAINS  64               /* a power of two, at first */
 #define TCCBS_NOWHERE        ((uint32_t) -1)  /* something is missing */
 
 
@@ -76,6 +76,7 @@ static ngx_int_t tccbs_verify_grow(tccbs_verify_ctx_t *ctx);
 static tccbs_entry_t *tccbs_verify_find(tccbs_chain_t *chain, uint64_t seq);
 static int tccbs_verify_order(const void *one, const void *two);
 static void tccbs_verify_again(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain);
+static u_char *tccbs_verify_number(u_char *p, u_char *last, uint64_t *n);
 static void tccbs_verify_links(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain);
 static void tccbs_verify_anchors(tccbs_verify_ctx_t *ctx,
     tccbs_chain_t *chain);
@@ -223,6 +224,13 @@ tccbs_verify_entry(tccbs_verify_ctx_t *ctx, uint32_t file, uint64_t line,
     tccbs_chain_t  *chain;
     u_char          mac[NGX_TCCBS_SHA256_LEN], said[NGX_TCCBS_SHA256_LEN];
 
+    /* a chain has one record at least */
+
+    if (ngx_tccbs_unhex(said, record->prev, sizeof(said)) != NGX_OK) {
+        return tccbs_verify_torn(ctx, file, line, record->line.data,
+                                 record->line.len);
+    }
+
     chain = tccbs_verify_chain(ctx, record->chain, 1);
     if (chain == NULL) {
         return NGX_ERROR;
@@ -250,11 +258,10 @@ tccbs_verify_entry(tccbs_verify_ctx_t *ctx, uint32_t file, uint64_t line,
     e->kind = TCCBS_PLAIN;
     e->bad_mac = 0;
 
-    if (ngx_tccbs_unhex(e->prev, record->prev, sizeof(e->prev)) != NGX_OK
-        || ngx_tccbs_sha256(e->hash, &record->line, 1) != NGX_OK)
-    {
-        return tccbs_verify_torn(ctx, file, line, record->line.data,
-                                 record->line.len);
+    ngx_memcpy(e->prev, said, sizeof(e->prev));
+
+    if (ngx_tccbs_sha256(e->hash, &record->line, 1) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (ctx->v->mac_key.len) {
@@ -514,8 +521,8 @@ static void
 tccbs_verify_again(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
 {
     size_t          i, n;
-    ngx_str_t       line, why;
     uint64_t        first, last;
+    ngx_str_t       line, why, from, to;
     tccbs_entry_t  *e, *kept;
 
     first = 1;
@@ -533,11 +540,13 @@ tccbs_verify_again(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
             line.len = e->len;
             why = tccbs_log_member(&line, "why");
 
-            if (ngx_tccbs_is(&why, "rewritten")) {
-                why = tccbs_log_member(&line, "first");
-                first = strtoull((char *) why.data, NULL, 10);
-                why = tccbs_log_member(&line, "last");
-                last = strtoull((char *) why.data, NULL, 10);
+            from = tccbs_log_member(&line, "first");
+            to = tccbs_log_member(&line, "last");
+
+            if (ngx_tccbs_is(&why, "rewritten") && from.len && to.len) {
+                (void) tccbs_verify_number(from.data, from.data + from.len,
+                                           &first);
+                (void) tccbs_verify_number(to.data, to.data + to.len, &last);
             }
         }
 
@@ -566,6 +575,19 @@ tccbs_verify_again(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
     }
 
     chain->n = n;
+}
+
+
+/* Digits, which end at "last" at the latest. */
+
+static u_char *
+tccbs_verify_number(u_char *p, u_char *last, uint64_t *n)
+{
+    for (*n = 0; p < last && *p >= '0' && *p <= '9'; p++) {
+        *n = *n * 10 + (*p - '0');
+    }
+
+    return p;
 }
 
 
@@ -645,7 +667,7 @@ static void
 tccbs_verify_anchors(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
 {
     size_t          i;
-    u_char         *p, *last, *end;
+    u_char         *p, *last;
     uint64_t        seq;
     tccbs_entry_t  *e, *named;
     tccbs_chain_t  *other;
@@ -672,17 +694,16 @@ tccbs_verify_anchors(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
 
             other = tccbs_verify_chain(ctx, p + 10, 0);
             p += 10 + TCCBS_LOG_CHAIN + 8;
-            seq = strtoull((char *) p, (char **) &end, 10);
-            p = end + 9;
+            p = tccbs_verify_number(p, last, &seq);
 
-            if (last - p < NGX_TCCBS_HEX_LEN + 2
-                || ngx_tccbs_unhex(hash, p, sizeof(hash)) != NGX_OK)
+            if (last - p < 9 + NGX_TCCBS_HEX_LEN + 2
+                || ngx_tccbs_unhex(hash, p + 9, sizeof(hash)) != NGX_OK)
             {
                 break;
             }
 
-            p += NGX_TCCBS_HEX_LEN + 2;
-            p += (*p == ',');
+            p += 9 + NGX_TCCBS_HEX_LEN + 2;
+            p += (p < last && *p == ',');
 
             if (other == NULL || seq < other->entries[0].seq) {
                 continue;                      /* in an older segment */

@@ -1,0 +1,43 @@
+# Fuzz targets: with libFuzzer as $(OBJS)/fuzz/NAME, or with a program of our
+# own, which replays the corpus and changes it blindly, as $(OBJS)/replay/NAME.
+
+FUZZERS =	authorization tc3 request reply audit note
+
+FUZZ_SRC =	$(PURE) tools/log.c tools/note.c tools/verify.c
+FUZZ_SAN =	-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined
+FUZZ_INC =	-std=gnu11 $(NGX_INC) -Itools -It/fuzz
+FUZZ_H =	$(HEADERS) $(wildcard tools/*.h t/fuzz/*.h)
+
+$(OBJS)/replay/%.o: %.c $(FUZZ_H) $(OBJS)/nginx/Makefile
+	@mkdir -p $(@D)
+	$(CC) $(WARN) $(FUZZ_SAN) $(FUZZ_INC) -c -o $@ $<
+
+$(OBJS)/replay/%: $(OBJS)/replay/t/fuzz/%.o $(OBJS)/replay/t/fuzz/main.o \
+		$(FUZZ_SRC:%.c=$(OBJS)/replay/%.o)
+	$(CC) $(FUZZ_SAN) -o $@ $^ $(UNIT_LIBS)
+
+$(OBJS)/fuzz/%.o: %.c $(FUZZ_H) $(OBJS)/nginx/Makefile
+	@mkdir -p $(@D)
+	clang $(FUZZ_SAN) -fsanitize=fuzzer-no-link $(FUZZ_INC) -c -o $@ $<
+
+$(OBJS)/fuzz/%: $(OBJS)/fuzz/t/fuzz/%.o $(FUZZ_SRC:%.c=$(OBJS)/fuzz/%.o)
+	clang $(FUZZ_SAN) -fsanitize=fuzzer -o $@ $^ $(UNIT_LIBS)
+
+.SECONDARY:
+
+replays: $(FUZZERS:%=$(OBJS)/replay/%)
+
+fuzzers: $(FUZZERS:%=$(OBJS)/fuzz/%)
+
+.PHONY: replays fuzzers fuzz fuzz-ci
+
+FUZZ_TIME =	600
+
+fuzz: deps
+	tools/deps fuzz
+	$(MAKE) all fuzzers
+	tools/fuzz -t $(FUZZ_TIME)
+
+fuzz-ci:
+	$(MAKE) fuzz FUZZ_TIME=60
