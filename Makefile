@@ -5,6 +5,7 @@
 # make serve     leaves the gateway running; "make stop" ends it
 # make asan      the test suite with AddressSanitizer and UBSan
 # make bench-limits  how exact and how fair the limits are
+# make bench-fleet   the same of a fleet, simulated; PLOTS=docs draws as well
 # make lint      layers and style
 # make faults    kills and failures at every system call, more than in a test
 # make fuzz-ci   libFuzzer, a minute for each target ("make fuzz": ten)
@@ -64,7 +65,7 @@ UNIT_LIBS =	-lyajl -lcrypto
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install bench-limits mutants faults FORCE
+.PHONY: install bench-limits bench-fleet mutants faults FORCE
 .DELETE_ON_ERROR:
 
 all: module tools
@@ -121,6 +122,11 @@ $(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS) $(SHARED_OBJS)
 
 bench-limits: all $(OBJS)/bench/limits
 	bench/limits
+
+$(OBJS)/bench/fleet $(OBJS)/unit/fleet.t: bench/fleet.h
+
+bench-fleet: $(OBJS)/bench/fleet
+	bench/fleet
 
 # programs that tests in t/ compare with something else
 

@@ -20,6 +20,10 @@
 #define ngx_tccbs_lease_id(arg, p, n)                                         \
     ngx_tccbs_lease_write(arg, p, n, 16, NGX_TCCBS_LEASE_ID_LEN)
 
+/* of what a slot lasts, what a node can count on if it knows the time badly */
+
+#define NGX_TCCBS_LEASE_SURE      6000
+
 /* from the answer until a worker has seen it */
 
 #define NGX_TCCBS_LEASE_NOTICE    4000
@@ -29,8 +33,8 @@ static u_char *ngx_tccbs_lease_write(ngx_str_t *arg, u_char *p, uint64_t n,
     ngx_uint_t base, ngx_uint_t width);
 static ngx_int_t ngx_tccbs_lease_read(u_char **p, u_char *last,
     ngx_uint_t base, uint64_t *n);
-static void ngx_tccbs_lease_clock(ngx_tccbs_lease_t *lease, uint64_t now,
-    uint64_t redis);
+static void ngx_tccbs_lease_clock(ngx_tccbs_lease_t *lease,
+    ngx_tccbs_lease_conf_t *conf, uint64_t now, uint64_t redis);
 static void ngx_tccbs_lease_add(ngx_tccbs_lease_t *lease,
     ngx_tccbs_lease_conf_t *conf, uint64_t now, uint64_t start,
     uint64_t account);
@@ -46,7 +50,7 @@ ngx_tccbs_lease_conf(ngx_tccbs_lease_conf_t *conf, ngx_uint_t rate,
     conf->rate = rate;
     conf->nodes = nodes;
     conf->period = period;
-    conf->timeout = timeout;
+    conf->timeout = ngx_min(timeout, 2 * period);
 
     /* 98.5 % of the rate, and of the 15 ms more than half for the node */
 
@@ -58,6 +62,10 @@ ngx_tccbs_lease_conf(ngx_tccbs_lease_conf_t *conf, ngx_uint_t rate,
     conf->horizon = 2 * period + 50000;
     conf->fresh = 2 * period + 50000;
     conf->hold = 4 * period + 100000;
+
+    /* the last request, until Redis takes its node for silent, slots of then */
+
+    conf->alone = conf->hold + conf->horizon + conf->use + 2 * conf->timeout;
 }
 
 
@@ -67,10 +75,11 @@ ngx_tccbs_lease_init(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
 {
     ngx_memzero(lease, sizeof(ngx_tccbs_lease_t));
 
+    lease->use = conf->use;
+
     /* as if the process before had asked just now */
 
-    lease->alone = now + conf->timeout + conf->hold + conf->horizon
-                   + conf->use;
+    lease->alone = now + conf->alone;
 }
 
 
@@ -133,6 +142,7 @@ ngx_tccbs_lease_ask(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
 
     ask->token = lease->token;
     ask->lead = ngx_min(lease->rtt, conf->period) + NGX_TCCBS_LEASE_NOTICE;
+    ask->cost += (lease->use - conf->use) / conf->rate;
 
     lease->alone_before = lease->alone;
 
@@ -147,8 +157,7 @@ ngx_tccbs_lease_ask(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
 
     ask->until = now + lease->low + conf->timeout;
 
-    lease->alone = now + conf->timeout + conf->hold + conf->horizon
-                   + conf->use;
+    lease->alone = now + conf->alone;
 
     /* slots that are here are for calls that wait here */
 
@@ -242,7 +251,7 @@ ngx_tccbs_lease_answer(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
         goto failed;
     }
 
-    ngx_tccbs_lease_clock(lease, now, redis);
+    ngx_tccbs_lease_clock(lease, conf, now, redis);
 
     if (!done) {
 
@@ -335,7 +344,8 @@ ngx_tccbs_lease_read(u_char **p, u_char *last, ngx_uint_t base, uint64_t *n)
  */
 
 static void
-ngx_tccbs_lease_clock(ngx_tccbs_lease_t *lease, uint64_t now, uint64_t redis)
+ngx_tccbs_lease_clock(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
+    uint64_t now, uint64_t redis)
 {
     int64_t  low, high, drift;
 
@@ -362,6 +372,11 @@ ngx_tccbs_lease_clock(ngx_tccbs_lease_t *lease, uint64_t now, uint64_t redis)
     lease->high = high;
     lease->measured = now;
     lease->rtt = now - lease->sent;
+
+    /* who knows the time badly needs longer slots, which are wider apart */
+
+    lease->use = ngx_max(conf->use,
+                         (uint64_t) (high - low) + NGX_TCCBS_LEASE_SURE);
 }
 
 
@@ -376,7 +391,7 @@ ngx_tccbs_lease_add(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
     /* not early if the difference is the lowest, not late if the highest */
 
     begin = start - lease->low;
-    end = start - lease->high + conf->use;
+    end = start - lease->high + lease->use;
 
     if ((int64_t) (end - begin) <= 0
         || (int64_t) (end - now) <= 0

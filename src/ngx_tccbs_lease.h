@@ -21,7 +21,9 @@
  * slot.  So rate + 1 calls, wherever they leave, are spread over at least
  * rate * cost - use > 1 s, and no second of the upstream's clock, on whatever
  * boundary, has more than "rate" of them: what is left of the difference,
- * "rate * cost - use - 1 s", is for the spread of the way to the upstream.
+ * "rate * cost - use - 1 s" or 7 ms, is for what the ways to the upstream
+ * differ.  A node that is so far from Redis that it knows its time badly needs
+ * a longer "use", and makes "cost" longer for all.
  *
  * A lease is a slot.  A node asks the script (ngx_tccbs_lease_script) every
  * "period", says how many calls of which accounts wait, and gets slots that
@@ -38,10 +40,10 @@
  * share, rate / nodes rounded down, without Redis.  It begins with that not
  * before the script has begun to withhold as much from the others: "hold" and
  * "horizon" after the last request that can have reached Redis.  For the same
- * reason a node that comes back counts as silent for another second.  The
- * script takes an empty Redis, and one whose state is older than "hold", for
- * one that has lost its state: the first slot is behind all slots that the
- * nodes may still have, and all are silent.
+ * reason a node that comes back counts as silent for another second, or "hold"
+ * when that is longer.  The script takes an empty Redis, and one whose state is
+ * older than "hold", for one that has lost its state: the first slot is behind
+ * all slots that the nodes may still have, and all are silent.
  *
  * With more nodes than calls a second no share is left: a second could have one
  * call of each node.  Nothing is sent without Redis then.
@@ -61,7 +63,8 @@
 
 /*
  * The same on all nodes of a fleet.  "period" is 10 ms to 1 s, 100 ms is good;
- * "timeout" is how long the caller waits for an answer, at most 2 * period.
+ * "timeout" is how long the caller waits for an answer; what is over twice the
+ * period is cut off.  An answer has to take less than half of it.
  */
 
 typedef struct {
@@ -75,6 +78,7 @@ typedef struct {
     uint64_t                  horizon;        /* how far slots are ahead */
     uint64_t                  fresh;          /* asked recently enough */
     uint64_t                  hold;           /* silent after that */
+    uint64_t                  alone;          /* from request to share */
 } ngx_tccbs_lease_conf_t;
 
 
@@ -98,6 +102,7 @@ typedef struct {
     int64_t                   high;
     uint64_t                  measured;       /* 0: never */
     uint64_t                  rtt;
+    uint64_t                  use;            /* conf->use or more */
 
     uint64_t                  alone;          /* share may be used from then */
     uint64_t                  alone_before;
@@ -167,7 +172,7 @@ void ngx_tccbs_lease_ask(ngx_tccbs_lease_t *lease,
 /*
  * The arguments of the script in "argv", which point to "buf" of
  * NGX_TCCBS_LEASE_BUFFER bytes; returns how many.  "node" is any number that no
- * other node has and that stays the same.
+ * other node has; it may be another one after a restart, not after a reload.
  */
 ngx_uint_t ngx_tccbs_lease_args(ngx_tccbs_lease_conf_t *conf,
     ngx_tccbs_lease_ask_t *ask, uint64_t node, ngx_str_t *argv, u_char *buf);

@@ -15,7 +15,8 @@
  * Numbers in texts are made with "%.0f", as ".." and tostring() have 14 digits.
  *
  * state    next: start of the next slot; index: its number; v: virtual time;
- *          last: time of the last call; for a node and account "c": calls that
+ *          last: time of the last call; cost: the highest of late, told last
+ *          at "told"; for a node and account "c": calls that
  *          wait, and weight; for a node "d": its accounts that have a "c", "g":
  *          slots that it has not fetched yet
  * queue    node and account by start tag
@@ -36,9 +37,11 @@ const char  ngx_tccbs_lease_script[] =
 
 "local t = call('TIME')\n"
 "local now = t[1] * 1000000 + t[2]\n"
-"local s = call('HMGET', state, 'next', 'index', 'v', 'last')\n"
-"local slot, index, v, last ="
-" tonumber(s[1]), tonumber(s[2]), tonumber(s[3]), tonumber(s[4])\n"
+"local s = call('HMGET', state, 'next', 'index', 'v', 'last', 'cost',"
+" 'told')\n"
+"local slot, index, v, last, high, told ="
+" tonumber(s[1]), tonumber(s[2]), tonumber(s[3]), tonumber(s[4]),"
+" tonumber(s[5]) or 0, tonumber(s[6]) or 0\n"
 
 /* a clock that is set back a little stands still */
 
@@ -50,8 +53,13 @@ const char  ngx_tccbs_lease_script[] =
 
 "if not last or last > now or now > last + hold then\n"
 "  call('DEL', unpack(KEYS))\n"
-"  slot, index, v = now + horizon + cost, 0, 0\n"
+"  slot, index, v, high = now + horizon + cost, 0, 0, 0\n"
 "end\n"
+
+/* one node that needs slots to be wider apart is enough */
+
+"if cost >= high or now > told + hold then high, told = cost, now end\n"
+"cost = high\n"
 
 "for _, m in ipairs(call('ZRANGEBYSCORE', seen, '-inf',"
 " '(' .. text(now - hold))) do\n"
@@ -64,7 +72,8 @@ const char  ngx_tccbs_lease_script[] =
 "  call('ZREM', joined, m)\n"
 "end\n"
 
-"call('ZADD', joined, 'NX', text(now + 1000000), node)\n"
+"call('ZADD', joined, 'NX', text(now + math.max(1000000, hold)),"
+" node)\n"
 "call('ZADD', seen, text(now), node)\n"
 
 "local function enqueue(m, a, w)\n"
@@ -170,7 +179,7 @@ const char  ngx_tccbs_lease_script[] =
 
 "call('ZREMRANGEBYSCORE', finish, '-inf', text(v))\n"
 "call('HSET', state, 'next', text(slot), 'index', text(index), 'v', text(v),"
-" 'last', text(now))\n"
+" 'last', text(now), 'cost', text(cost), 'told', text(told))\n"
 
 "for _, key in ipairs(KEYS) do\n"
 "  call('PEXPIRE', key, text(math.ceil(hold / 500)))\n"

@@ -57,7 +57,7 @@ typedef struct {
 } grant_finish_t;
 
 typedef struct {
-    uint64_t        next, index, v, last;
+    uint64_t        next, index, v, last, cost, told;
     uint32_t        nnodes, nheads, nfinish;
     grant_node_t    nodes[GRANT_NODES];
     grant_head_t    heads[GRANT_HEADS];
@@ -196,6 +196,12 @@ grant_ask(grant_t *g, ngx_tccbs_lease_conf_t *conf, ngx_tccbs_lease_ask_t *ask,
         g->next = now + conf->horizon + ask->cost;
         g->index = 0;
         g->v = 0;
+        g->cost = 0;
+    }
+
+    if (ask->cost >= g->cost || now > g->told + conf->hold) {
+        g->cost = ask->cost;
+        g->told = now;
     }
 
     grant_forget(g, now - conf->hold);
@@ -210,7 +216,7 @@ grant_ask(grant_t *g, ngx_tccbs_lease_conf_t *conf, ngx_tccbs_lease_ask_t *ask,
 
         node = &g->nodes[g->nnodes++];
         node->id = id;
-        node->joined = now + 1000000;
+        node->joined = now + ngx_max(1000000, conf->hold);
         node->n = 0;
     }
 
@@ -297,7 +303,7 @@ grant_ask(grant_t *g, ngx_tccbs_lease_conf_t *conf, ngx_tccbs_lease_ask_t *ask,
     while (slot < now + conf->horizon && n < NGX_TCCBS_LEASE_SLOTS) {
 
         if (silent && index % conf->nodes < silent) {
-            slot += ask->cost;
+            slot += g->cost;
             index++;
             continue;
         }
@@ -336,7 +342,7 @@ grant_ask(grant_t *g, ngx_tccbs_lease_conf_t *conf, ngx_tccbs_lease_ask_t *ask,
             *head = g->heads[--g->nheads];
         }
 
-        slot += ask->cost;
+        slot += g->cost;
         index++;
     }
 
