@@ -13,6 +13,7 @@
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
+#include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
 #include "ngx_http_tccbs_restore.h"
 #include "ngx_http_tccbs_set.h"
@@ -83,6 +84,13 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       ngx_http_tccbs_set_key_master,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("tccbs_core_dump"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_tccbs_main_conf_t, core_dump),
       NULL },
 
     { ngx_string("tccbs_audit"),
@@ -455,6 +463,8 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_tccbs_protect_master(cycle, mcf);
+
     /* shared memory is at the same address in all processes */
 
     credentials = mcf->credentials.elts;
@@ -517,14 +527,16 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_tccbs_main_conf_t  *mcf;
 
-    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
-    {
-        return NGX_OK;
-    }
-
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_tccbs_module);
 
     if (mcf == NULL || !mcf->pass) {
+        return NGX_OK;
+    }
+
+    ngx_http_tccbs_protect_process(cycle, mcf);
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
         return NGX_OK;
     }
 

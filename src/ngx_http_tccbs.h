@@ -22,6 +22,8 @@ typedef struct ngx_http_tccbs_ctx_s  ngx_http_tccbs_ctx_t;
 typedef struct {
     ngx_shm_zone_t                *zone;
     ngx_tccbs_arena_t             *arena;
+    ngx_flag_t                     core_dump;
+    ngx_array_t                    logs;         /* ngx_log_t *, of callers */
     ngx_array_t                    credentials;  /* of pointers */
     ngx_array_t                    accounts;     /* of pointers */
     ngx_tccbs_index_t             *keys;

@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_conf.h"
+#include "ngx_http_tccbs_protect.h"
 
 
 static char *ngx_http_tccbs_init_accounts(ngx_conf_t *cf,
@@ -43,10 +44,12 @@ ngx_http_tccbs_create_main_conf(ngx_conf_t *cf)
      *     mcf->identities = NULL;
      *     mcf->nkeys = 0;
      *     mcf->key_master = { 0, NULL };
+     *     mcf->logs = { NULL };
      *     mcf->audit = { 0 };
      *     mcf->pass = 0;
      */
 
+    mcf->core_dump = NGX_CONF_UNSET;
     mcf->arena = ngx_tccbs_arena_create(cf->pool);
 
     if (mcf->arena == NULL
@@ -82,6 +85,8 @@ ngx_http_tccbs_init_main_conf(ngx_conf_t *cf, void *conf)
                       "in the \"http\" block");
         return NGX_CONF_ERROR;
     }
+
+    ngx_conf_init_value(mcf->core_dump, 0);
 
     mcf->audit.zone = mcf->zone;
 
@@ -407,6 +412,10 @@ ngx_http_tccbs_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_tccbs_module);
+
+    if (ngx_http_tccbs_protect_log(cf, mcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     mcf->hold = ngx_max(mcf->hold, conf->hold);
     mcf->replay_window = ngx_max(mcf->replay_window, conf->replay_window);

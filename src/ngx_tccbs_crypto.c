@@ -25,8 +25,8 @@ typedef struct ngx_tccbs_chunk_s  ngx_tccbs_chunk_t;
 
 struct ngx_tccbs_chunk_s {
     ngx_tccbs_chunk_t  *next;
-    u_char             *map;                  /* with a guard page behind */
-    size_t              size;                 /* without it */
+    u_char             *data;                 /* between two guard pages */
+    size_t              size;                 /* without them */
     size_t              used;
 };
 
@@ -367,7 +367,7 @@ ngx_tccbs_arena_alloc(ngx_tccbs_arena_t *arena, size_t size)
         }
     }
 
-    p = chunk->map + chunk->used;
+    p = chunk->data + chunk->used;
     chunk->used += size;
 
     return p;
@@ -377,6 +377,7 @@ ngx_tccbs_arena_alloc(ngx_tccbs_arena_t *arena, size_t size)
 static ngx_tccbs_chunk_t *
 ngx_tccbs_arena_chunk(ngx_tccbs_arena_t *arena, size_t size)
 {
+    u_char             *map;
     ngx_tccbs_chunk_t  *chunk;
 
     chunk = ngx_pcalloc(arena->pool, sizeof(ngx_tccbs_chunk_t));
@@ -389,23 +390,58 @@ ngx_tccbs_arena_chunk(ngx_tccbs_arena_t *arena, size_t size)
     chunk->size = (size > NGX_TCCBS_ARENA_CHUNK) ? size
                                                  : NGX_TCCBS_ARENA_CHUNK;
 
-    chunk->map = mmap(NULL, chunk->size + NGX_TCCBS_ARENA_PAGE,
-                      PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+    map = mmap(NULL, chunk->size + 2 * NGX_TCCBS_ARENA_PAGE, PROT_NONE,
+               MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
 
-    if (chunk->map == MAP_FAILED) {
+    if (map == MAP_FAILED) {
+        return NULL;
+    }
+
+    chunk->data = map + NGX_TCCBS_ARENA_PAGE;
+
+    if (mprotect(chunk->data, chunk->size, PROT_READ|PROT_WRITE) == -1) {
+        (void) munmap(map, chunk->size + 2 * NGX_TCCBS_ARENA_PAGE);
         return NULL;
     }
 
     /* as far as the limits of the process allow: nothing depends on these */
 
-    (void) mprotect(chunk->map + chunk->size, NGX_TCCBS_ARENA_PAGE, PROT_NONE);
-    (void) mlock(chunk->map, chunk->size);
-    (void) madvise(chunk->map, chunk->size, MADV_DONTDUMP);
+    (void) mlock(chunk->data, chunk->size);
+    (void) madvise(chunk->data, chunk->size, MADV_DONTDUMP);
 
     chunk->next = arena->chunks;
     arena->chunks = chunk;
 
     return chunk;
+}
+
+
+ngx_int_t
+ngx_tccbs_arena_lock(ngx_tccbs_arena_t *arena)
+{
+    ngx_int_t           rc;
+    ngx_tccbs_chunk_t  *chunk;
+
+    rc = NGX_OK;
+
+    for (chunk = arena->chunks; chunk; chunk = chunk->next) {
+        if (mlock(chunk->data, chunk->size) == -1) {
+            rc = NGX_DECLINED;
+        }
+    }
+
+    return rc;
+}
+
+
+void
+ngx_tccbs_arena_wipe(ngx_tccbs_arena_t *arena)
+{
+    ngx_tccbs_chunk_t  *chunk;
+
+    for (chunk = arena->chunks; chunk; chunk = chunk->next) {
+        ngx_tccbs_wipe(chunk->data, chunk->size);
+    }
 }
 
 
@@ -416,9 +452,11 @@ ngx_tccbs_arena_cleanup(void *data)
 
     ngx_tccbs_chunk_t  *chunk;
 
+    ngx_tccbs_arena_wipe(arena);
+
     for (chunk = arena->chunks; chunk; chunk = chunk->next) {
-        ngx_tccbs_wipe(chunk->map, chunk->size);
-        (void) munmap(chunk->map, chunk->size + NGX_TCCBS_ARENA_PAGE);
+        (void) munmap(chunk->data - NGX_TCCBS_ARENA_PAGE,
+                      chunk->size + 2 * NGX_TCCBS_ARENA_PAGE);
     }
 
     arena->chunks = NULL;

@@ -77,12 +77,22 @@ ngx_int_t ngx_tccbs_uuid(u_char dst[NGX_TCCBS_UUID_LEN]);
 void ngx_tccbs_wipe(void *p, size_t len);
 
 /*
- * Memory for secrets: whole pages outside of the heap, locked as far as
- * RLIMIT_MEMLOCK allows, left out of core dumps, wiped when "pool" goes.
- * ngx_tccbs_arena_alloc() returns NULL when no memory is left.
+ * Memory for secrets: whole pages outside of the heap, between two that nobody
+ * may touch, locked as far as RLIMIT_MEMLOCK allows, left out of core dumps,
+ * wiped when "pool" goes.  ngx_tccbs_arena_alloc() returns NULL when no memory
+ * is left.
  */
 ngx_tccbs_arena_t *ngx_tccbs_arena_create(ngx_pool_t *pool);
 u_char *ngx_tccbs_arena_alloc(ngx_tccbs_arena_t *arena, size_t size);
+
+/*
+ * A lock is not inherited: to be called after each fork().  NGX_OK, or
+ * NGX_DECLINED with errno when a part of it is not locked.
+ */
+ngx_int_t ngx_tccbs_arena_lock(ngx_tccbs_arena_t *arena);
+
+/* Overwrites all of it, for a process that needs no secrets. */
+void ngx_tccbs_arena_wipe(ngx_tccbs_arena_t *arena);
 
 
 #endif /* _NGX_TCCBS_CRYPTO_H_INCLUDED_ */

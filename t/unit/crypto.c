@@ -11,6 +11,8 @@
 #include "ngx_tccbs_crypto.h"
 #include "tap.h"
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 
@@ -119,6 +121,79 @@ test_uuid(void)
 }
 
 
+/* Whether what is given back to the system holds nothing any more. */
+
+static size_t  unmapped, unwiped;
+
+int
+munmap(void *p, size_t len)
+{
+    size_t  i;
+
+    /* without the guard pages */
+
+    for (i = 4096; i + 4096 < len; i++) {
+        unwiped += (((u_char *) p)[i] != 0);
+    }
+
+    unmapped += len;
+
+    return syscall(SYS_munmap, p, len);
+}
+
+
+/* A flag of the mapping, as /proc shows it: "lo" locked, "dd" no dump. */
+
+static int
+has_flag(u_char *p, const char *flag)
+{
+    int             inside, found;
+    FILE           *f;
+    char            line[512];
+    unsigned long   from, to;
+
+    f = fopen("/proc/self/smaps", "r");
+    inside = found = 0;
+
+    while (f && fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+            inside = ((uintptr_t) p >= from && (uintptr_t) p < to);
+        }
+
+        if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+            found = (strstr(line, flag) != NULL);
+        }
+    }
+
+    if (f) {
+        fclose(f);
+    }
+
+    return found;
+}
+
+
+static int
+touches(volatile u_char *p)
+{
+    int    status;
+    pid_t  pid;
+
+    fflush(stdout);
+    pid = fork();
+
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        *p = 1;
+        _exit(0);
+    }
+
+    waitpid(pid, &status, 0);
+
+    return status == 0;
+}
+
+
 static void
 test_arena(void)
 {
@@ -126,6 +201,7 @@ test_arena(void)
     pid_t               pid;
     u_char             *a, *b, *big;
     ngx_pool_t         *pool;
+    struct rlimit       limit;
     ngx_tccbs_arena_t  *arena;
 
     pool = ngx_create_pool(1024, NULL);
@@ -142,21 +218,50 @@ test_arena(void)
     memset(big, 1, 200000);
     memset(a, 1, 5);
 
-    /* behind a chunk is a page that nobody may touch */
+    ok(touches(big), "used");
+    ok(!touches(big + 200704), "guarded behind");
+    ok(!touches(big - 1), "guarded before");
+
+    ok(has_flag(a, " dd"), "not dumped");
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == -1
+        || (geteuid() != 0 && limit.rlim_cur < 1048576))
+    {
+        printf("# RLIMIT_MEMLOCK is too low to look at locks\n");
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    ok(has_flag(a, " lo") && has_flag(big, " lo"), "locked");
+
+    /* a child has to lock it again */
 
     fflush(stdout);
     pid = fork();
 
     if (pid == 0) {
-        signal(SIGSEGV, SIG_DFL);
-        ((volatile u_char *) big)[200704] = 1;
-        _exit(0);
+        status = has_flag(a, " lo") ? 1 : 0;
+        status |= (ngx_tccbs_arena_lock(arena) == NGX_OK) ? 0 : 2;
+        status |= (has_flag(a, " lo") && has_flag(big, " lo")) ? 0 : 4;
+        status |= has_flag(a, " dd") ? 0 : 8;
+        _exit(status);
     }
 
     waitpid(pid, &status, 0);
-    ok(status != 0, "guarded");
+    ok(status == 0, "locked in a child, status %x", status);
+
+    ngx_tccbs_arena_wipe(arena);
+    ok(a[0] == 0 && big[0] == 0 && big[199999] == 0, "wiped");
+
+    memset(big, 1, 200000);
+    memset(a, 1, 5);
+
+    unmapped = 0;
+    unwiped = 0;
 
     ngx_destroy_pool(pool);
+
+    ok(unmapped >= 200000 && unwiped == 0, "wiped before it is given back");
 }
 
 

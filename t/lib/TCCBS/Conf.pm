@@ -34,8 +34,8 @@ sub account {
 }
 
 # Holes: main, events, http, accounts, server, location, servers (text that is
-# added); zone, credential, audit, pass, listen, upstream, keepalive, trusted
-# (text that replaces).
+# added); zone, credential, audit, pass, listen, upstream, keepalive, trusted,
+# core_dump (text that replaces).
 
 sub text {
     my ($t, %p) = @_;
@@ -55,7 +55,9 @@ sub text {
         upstream => $t->{emulator_port}
             ? "server 127.0.0.1:$t->{emulator_port};"
             : 'server 127.0.0.1:1;',
-        keepalive => 'keepalive 4;', %p);
+        keepalive => 'keepalive 4;',
+        # who is not root could not look into a worker otherwise
+        core_dump => $> == 0 ? '' : 'tccbs_core_dump on;', %p);
 
     my $user = $> == 0 ? 'user ' . user() . ';' : '';
 
@@ -77,6 +79,7 @@ http {
     uwsgi_temp_path $dir/body/uwsgi;
     scgi_temp_path $dir/body/scgi;
     $p{zone}
+    $p{core_dump}
     $p{credential}
     $p{audit}
     $p{accounts}
