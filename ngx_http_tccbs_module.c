@@ -502,14 +502,20 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 
     ngx_http_tccbs_key_published(mcf->zone);
 
-    if (ngx_http_tccbs_restore(cycle, &mcf->audit, mcf->hold,
-                               mcf->replay_window)
-        != NGX_OK)
+    if (ngx_test_config) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_tccbs_journal_own(cycle, &mcf->audit.journal) != NGX_OK
+        || ngx_http_tccbs_takeover_open(cycle, &mcf->audit.takeover,
+                                          &mcf->audit.journal.path, mcf->zone)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_tccbs_journal_own(cycle, &mcf->audit.journal);
+    return ngx_http_tccbs_restore(cycle, &mcf->audit, mcf->hold,
+                                  mcf->replay_window);
 
 full:
 
@@ -540,12 +546,15 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_tccbs_takeover_master(&mcf->audit.takeover);
+
     if (ngx_tccbs_crypto_init() != NGX_OK
         || ngx_http_tccbs_key_init(cycle, mcf->nkeys) != NGX_OK
         || ngx_http_tccbs_credential_init(cycle, mcf->credentials.nelts)
            != NGX_OK
         || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK
-        || ngx_http_tccbs_recovery_init(cycle, &mcf->audit, mcf->hold)
+        || ngx_http_tccbs_recovery_init(cycle, &mcf->audit, mcf->hold,
+                                        mcf->replay_window)
            != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,

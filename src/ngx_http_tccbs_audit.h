@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_batch.h"
+#include "ngx_http_tccbs_takeover.h"
 #include "ngx_http_tccbs_journal.h"
 #include "ngx_http_tccbs_zone.h"
 
@@ -30,6 +31,7 @@
 
 typedef struct {
     ngx_http_tccbs_journal_conf_t   journal;
+    ngx_http_tccbs_takeover_t       takeover;
     ngx_shm_zone_t                 *zone;
     ngx_str_t                       key;          /* of the macs, or empty */
     ngx_syslog_peer_t              *syslog;       /* copies, or NULL */

@@ -61,9 +61,31 @@ ngx_http_tccbs_heads_ended(ngx_shm_zone_t *zone,
     const u_char chain[NGX_HTTP_TCCBS_CHAIN_LEN], uint64_t seq,
     const u_char hash[NGX_TCCBS_SHA256_LEN])
 {
+    ngx_uint_t              i;
+    ngx_http_tccbs_shm_t   *shm;
     ngx_http_tccbs_head_t  *head;
 
-    head = ngx_http_tccbs_heads_take(zone, chain);
+    shm = ngx_http_tccbs_zone_shm(zone);
+    head = NULL;
+
+    for (i = 0; i < NGX_HTTP_TCCBS_HEADS; i++) {
+        if (shm->heads[i].age
+            && ngx_memcmp(shm->heads[i].chain, chain, sizeof(head->chain))
+               == 0)
+        {
+            head = &shm->heads[i];
+
+            /* its own worker knows better */
+
+            if (head->owner) {
+                return;
+            }
+        }
+    }
+
+    if (head == NULL) {
+        head = ngx_http_tccbs_heads_take(zone, chain);
+    }
 
     ngx_http_tccbs_heads_publish(zone, head, seq, hash);
 

@@ -107,6 +107,19 @@ ngx_http_tccbs_hold_claim(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
 }
 
 
+void
+ngx_http_tccbs_hold_release(ngx_http_tccbs_hold_t *hold, ngx_str_t *region)
+{
+    u_char  key[NGX_TCCBS_SHA256_LEN];
+
+    if (ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key)
+        == NGX_OK)
+    {
+        ngx_http_tccbs_store_release(hold->zone, key, &hold->id);
+    }
+}
+
+
 ngx_int_t
 ngx_http_tccbs_hold_look(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     ngx_http_tccbs_found_t *found)

@@ -40,6 +40,10 @@ ngx_int_t ngx_http_tccbs_hold(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
 ngx_int_t ngx_http_tccbs_hold_made(ngx_http_tccbs_hold_t *hold,
     ngx_str_t *region, ngx_str_t *snapshot, time_t seconds);
 
+/* The call of that id has an outcome after all: its hold ends. */
+void ngx_http_tccbs_hold_release(ngx_http_tccbs_hold_t *hold,
+    ngx_str_t *region);
+
 /*
  * NGX_OK: the region is free for this call; NGX_BUSY: it is held; NGX_DONE:
  * this very call made it, found->answer is the new snapshot, empty when its id

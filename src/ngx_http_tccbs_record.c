@@ -57,6 +57,8 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
     ngx_tccbs_out_string(&out, &credential->secret_id);
     ngx_tccbs_out_lit(&out, "}");
 
+    ngx_http_tccbs_record_uint(&out, "pid", ngx_pid);
+
     if (out.failed) {
         return NGX_ERROR;
     }

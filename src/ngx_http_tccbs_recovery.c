@@ -25,10 +25,11 @@
 static void ngx_http_tccbs_recovery_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_recovery_round(void);
 static u_char *ngx_http_tccbs_recovery_tail(u_char **end);
+static size_t ngx_http_tccbs_recovery_before(u_char *p, size_t room);
 static void ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight,
     u_char *tail, u_char *end);
-static u_char *ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
-    u_char *id, const char *kind, size_t *len);
+static ngx_uint_t ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
+    u_char *id, const char *kind, ngx_http_tccbs_line_t *found);
 
 
 static ngx_http_tccbs_flight_t      *ngx_http_tccbs_claimed[
@@ -38,16 +39,18 @@ static ngx_event_t                   ngx_http_tccbs_recovery_event;
 static ngx_connection_t              ngx_http_tccbs_recovery_dumb;
 static ngx_http_tccbs_audit_conf_t  *ngx_http_tccbs_recovery_conf;
 static time_t                        ngx_http_tccbs_recovery_hold;
+static time_t                        ngx_http_tccbs_recovery_window;
 
 
 ngx_int_t
 ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
-    ngx_http_tccbs_audit_conf_t *conf, time_t hold)
+    ngx_http_tccbs_audit_conf_t *conf, time_t hold, time_t window)
 {
     ngx_event_t  *ev;
 
     ngx_http_tccbs_recovery_conf = conf;
     ngx_http_tccbs_recovery_hold = hold;
+    ngx_http_tccbs_recovery_window = window;
 
     ev = &ngx_http_tccbs_recovery_event;
 
@@ -60,7 +63,9 @@ ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
     ev->log = cycle->log;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, 1);
+    /* after an upgrade, what the old workers are about to write comes first */
+
+    ngx_add_timer(ev, ngx_inherited ? NGX_HTTP_TCCBS_RECOVERY_PERIOD : 1);
 
     return NGX_OK;
 }
@@ -69,7 +74,24 @@ ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
 static void
 ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
 {
-    if (ngx_http_tccbs_audit_ready()) {
+    ngx_http_tccbs_takeover_t  *takeover;
+
+    takeover = &ngx_http_tccbs_recovery_conf->takeover;
+
+    /* a new binary that was given up again */
+
+    if (!ngx_http_tccbs_takeover_present(takeover)
+        && ngx_http_tccbs_takeover_gone(takeover))
+    {
+        (void) ngx_http_tccbs_restore((ngx_cycle_t *) ngx_cycle,
+                                      ngx_http_tccbs_recovery_conf,
+                                      ngx_http_tccbs_recovery_hold,
+                                      ngx_http_tccbs_recovery_window);
+    }
+
+    if (ngx_http_tccbs_audit_ready()
+        && ngx_http_tccbs_takeover_present(takeover))
+    {
         while (ngx_http_tccbs_recovery_round()) { /* void */ }
     }
 
@@ -151,11 +173,13 @@ ngx_http_tccbs_recovery_exit(void)
 }
 
 
+/* The end of the file, behind that of the one before when there is room. */
+
 static u_char *
 ngx_http_tccbs_recovery_tail(u_char **end)
 {
-    off_t             offset;
-    u_char           *tail;
+    u_char           *tail, *p;
+    size_t            size;
     ssize_t           n;
     ngx_fd_t          fd;
     ngx_str_t        *path;
@@ -178,11 +202,14 @@ ngx_http_tccbs_recovery_tail(u_char **end)
         goto done;
     }
 
-    offset = ngx_max(ngx_file_size(&fi) - NGX_HTTP_TCCBS_RECOVERY_TAIL, 0);
+    size = ngx_min(ngx_file_size(&fi), NGX_HTTP_TCCBS_RECOVERY_TAIL);
 
-    n = pread(fd, tail, NGX_HTTP_TCCBS_RECOVERY_TAIL, offset);
+    p = tail + ngx_http_tccbs_recovery_before(tail,
+                                        NGX_HTTP_TCCBS_RECOVERY_TAIL - size);
 
-    *end = tail + ngx_max(n, 0);
+    n = pread(fd, p, size, ngx_file_size(&fi) - size);
+
+    *end = p + ngx_max(n, 0);
 
     /* a line that its writer did not finish must not swallow the next one */
 
@@ -200,35 +227,83 @@ done:
 }
 
 
+static size_t
+ngx_http_tccbs_recovery_before(u_char *p, size_t room)
+{
+    u_char           *name;
+    size_t            size;
+    ssize_t           n;
+    ngx_fd_t          fd;
+    ngx_pool_t       *pool;
+    ngx_file_info_t   fi;
+
+    n = 0;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return 0;
+    }
+
+    name = ngx_http_tccbs_scan_before(
+                                 &ngx_http_tccbs_recovery_conf->journal.path,
+                                 ngx_http_tccbs_recovery_hold, pool);
+
+    fd = name ? ngx_open_file(name, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0)
+              : NGX_INVALID_FILE;
+
+    if (fd != NGX_INVALID_FILE) {
+
+        if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR) {
+            size = ngx_min(ngx_file_size(&fi), (off_t) room);
+            n = pread(fd, p, size, ngx_file_size(&fi) - size);
+        }
+
+        (void) ngx_close_file(fd);
+    }
+
+    ngx_destroy_pool(pool);
+
+    return ngx_max(n, 0);
+}
+
+
 static void
 ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
     u_char *end)
 {
-    u_char      *intent;
-    size_t       len;
-    ngx_str_t    id, rest;
-    ngx_uint_t   sending;
+    ngx_str_t              id, rest;
+    ngx_uint_t             sending, intended;
+    ngx_http_tccbs_line_t  intent, outcome;
 
     id.data = flight->id;
     id.len = NGX_TCCBS_UUID_LEN;
 
-    intent = NULL;
+    intended = 0;
     sending = (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING);
 
     if (tail) {
 
-        if (ngx_http_tccbs_recovery_find(tail, end, id.data, "outcome", &len)
+        intended = ngx_http_tccbs_recovery_find(tail, end, id.data, "intent",
+                                                &intent);
+
+        if (ngx_http_tccbs_recovery_find(tail, end, id.data, "outcome",
+                                         &outcome)
             || ngx_http_tccbs_recovery_find(tail, end, id.data, "recovery",
-                                            &len))
+                                            &outcome))
         {
+            if (intended) {
+                ngx_http_tccbs_restore_ended(ngx_http_tccbs_recovery_conf,
+                                             &intent, &outcome,
+                                             ngx_http_tccbs_recovery_hold,
+                                             ngx_http_tccbs_recovery_window,
+                                             ngx_cycle->log);
+            }
+
             ngx_http_tccbs_flight_free(flight);
             return;
         }
 
-        intent = ngx_http_tccbs_recovery_find(tail, end, id.data, "intent",
-                                              &len);
-
-        if (intent == NULL && !sending) {
+        if (!intended && !sending) {
             ngx_http_tccbs_flight_free(flight);
             return;
         }
@@ -237,9 +312,9 @@ ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
     if (sending) {
         ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"unknown\"");
 
-        if (intent) {
+        if (intended) {
             ngx_http_tccbs_restore_intent(ngx_http_tccbs_recovery_conf->zone,
-                                          intent, len,
+                                          intent.line, intent.len,
                                           ngx_http_tccbs_recovery_hold,
                                           ngx_cycle->log);
         }
@@ -255,11 +330,11 @@ ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
 }
 
 
-/* The line that has that record, or NULL. */
+/* Whether there is that record; a torn line is none. */
 
-static u_char *
+static ngx_uint_t
 ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
-    const char *kind, size_t *len)
+    const char *kind, ngx_http_tccbs_line_t *found)
 {
     u_char  *start, *line;
     u_char   key[sizeof("\"id\":\"") + NGX_TCCBS_UUID_LEN];
@@ -275,12 +350,10 @@ ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
     for ( ;; ) {
         p = memmem(p, end - p, key, key_len);
         if (p == NULL) {
-            return NULL;
+            return 0;
         }
 
         line = memchr(p, LF, end - p);
-
-        /* a torn line is no record */
 
         if (line && memmem(p, line - p, want, want_len)) {
 
@@ -288,9 +361,10 @@ ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
                 p--;
             }
 
-            *len = line - p;
+            found->line = p;
+            found->len = line - p;
 
-            return p;
+            return 1;
         }
 
         p += key_len;

@@ -506,6 +506,13 @@ ngx_http_tccbs_send(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "Tencent Cloud.");
     }
 
+    if (!ngx_http_tccbs_takeover_present(&ctx->mcf->audit.takeover)) {
+        return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "takeover",
+                                     "Another nginx has taken over; nothing "
+                                     "was sent to Tencent Cloud, the call can "
+                                     "be repeated.");
+    }
+
     left = (ngx_msec_int_t) (ctx->start + ctx->lcf->total_timeout
                              - ngx_current_msec);
 

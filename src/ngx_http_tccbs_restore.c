@@ -10,7 +10,6 @@
 
 #include "ngx_http_tccbs_hold.h"
 #include "ngx_http_tccbs_restore.h"
-#include "ngx_http_tccbs_scan.h"
 #include "ngx_tccbs_call.h"
 #include "ngx_tccbs_text.h"
 
@@ -20,14 +19,19 @@ typedef struct {
     ngx_http_tccbs_audit_conf_t  *conf;
     time_t                        hold;
     time_t                        window;
+    ngx_uint_t                    upgrade;    /* owners may be alive */
     ngx_uint_t                    nopen;
 } ngx_http_tccbs_restore_t;
 
 
 static void ngx_http_tccbs_restore_record(void *data,
     ngx_http_tccbs_line_t *intent, ngx_http_tccbs_line_t *outcome);
+static ngx_int_t ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold,
+    ngx_shm_zone_t *zone, ngx_pool_t *pool, ngx_tccbs_json_t *intent);
 static void ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome);
+static void ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent);
 static void ngx_http_tccbs_restore_settled(void *data,
     ngx_http_tccbs_line_t *line);
 static void ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx,
@@ -44,20 +48,20 @@ ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf,
     time_t hold, time_t window)
 {
     ngx_int_t                  rc;
-    ngx_http_tccbs_shm_t      *shm;
     ngx_http_tccbs_scan_t      scan;
     ngx_http_tccbs_restore_t   ctx;
 
-    shm = ngx_http_tccbs_zone_shm(conf->zone);
+    rc = ngx_http_tccbs_takeover_take(&conf->takeover);
 
-    if (ngx_test_config || !ngx_atomic_cmp_set(&shm->restored, 0, 1)) {
-        return NGX_OK;
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : rc;
     }
 
     ctx.log = cycle->log;
     ctx.conf = conf;
     ctx.hold = hold;
     ctx.window = window;
+    ctx.upgrade = (ngx_inherited || conf->takeover.shm->again);
     ctx.nopen = 0;
 
     scan.path = conf->journal.path;
@@ -69,6 +73,10 @@ ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf,
     scan.other = ngx_http_tccbs_restore_settled;
 
     rc = ngx_http_tccbs_scan(&scan);
+
+    if (rc == NGX_OK) {
+        ngx_http_tccbs_takeover_taken(&conf->takeover);
+    }
 
     if (ctx.nopen) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
@@ -87,9 +95,11 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
     ngx_http_tccbs_restore_t *ctx = data;
 
     time_t             left;
+    ngx_int_t          rc;
+    ngx_pid_t          pid;
     ngx_str_t          id, end;
     ngx_pool_t        *pool;
-    ngx_tccbs_json_t  *in, *out;
+    ngx_tccbs_json_t  *in, *out, *member;
 
     pool = ngx_create_pool(4096, ctx->log);
     if (pool == NULL) {
@@ -105,9 +115,19 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
     }
 
     if (outcome == NULL) {
+        member = ngx_tccbs_json_get(in, "pid");
+        pid = (ctx->upgrade && member) ? ngx_atoi(member->value.data,
+                                                  member->value.len) : 0;
+
+        rc = ngx_http_tccbs_flight_found(ctx->conf->zone, &id, pid);
+
+        if (rc == NGX_DECLINED) {
+            goto done;
+        }
+
         ctx->nopen++;
 
-        if (ngx_http_tccbs_flight_lost(ctx->conf->zone, &id) != NGX_OK) {
+        if (rc != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, ctx->log, 0,
                           "no room in the zone to close the intent %V", &id);
         }
@@ -142,6 +162,43 @@ done:
 
 
 void
+ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_http_tccbs_line_t *intent, ngx_http_tccbs_line_t *outcome,
+    time_t hold, time_t window, ngx_log_t *log)
+{
+    ngx_str_t                  end;
+    ngx_pool_t                *pool;
+    ngx_tccbs_json_t          *in;
+    ngx_http_tccbs_restore_t   ctx;
+
+    pool = ngx_create_pool(4096, log);
+    if (pool == NULL) {
+        return;
+    }
+
+    in = ngx_http_tccbs_restore_parse(pool, outcome->line, outcome->len);
+    end = ngx_http_tccbs_restore_member(in, "outcome");
+
+    in = ngx_http_tccbs_restore_parse(pool, intent->line, intent->len);
+
+    if (in && end.len && !ngx_tccbs_is(&end, "unknown")) {
+        ngx_http_tccbs_restore_release(conf->zone, pool, in);
+    }
+
+    ngx_destroy_pool(pool);
+
+    ngx_memzero(&ctx, sizeof(ngx_http_tccbs_restore_t));
+
+    ctx.log = log;
+    ctx.conf = conf;
+    ctx.hold = hold;
+    ctx.window = window;
+
+    ngx_http_tccbs_restore_record(&ctx, intent, outcome);
+}
+
+
+void
 ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line, size_t len,
     time_t hold, ngx_log_t *log)
 {
@@ -163,34 +220,49 @@ ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line, size_t len,
 }
 
 
+/* NGX_OK for the intent of a copy. */
+
+static ngx_int_t
+ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold, ngx_shm_zone_t *zone,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent)
+{
+    ngx_str_t  call;
+
+    ngx_memzero(hold, sizeof(ngx_http_tccbs_hold_t));
+
+    hold->zone = zone;
+    hold->pool = pool;
+    hold->credential = ngx_http_tccbs_restore_member(
+                               ngx_tccbs_json_get(intent, "credential"),
+                               "name");
+    hold->snapshot = ngx_http_tccbs_restore_member(intent, "snapshot");
+    hold->id = ngx_http_tccbs_restore_member(intent, "id");
+    hold->tag = ngx_http_tccbs_restore_member(intent, "tag");
+    call = ngx_http_tccbs_restore_member(intent, "call");
+
+    if (hold->id.len != NGX_TCCBS_UUID_LEN || call.len != NGX_TCCBS_HEX_LEN) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_tccbs_unhex(hold->call, call.data, sizeof(hold->call));
+}
+
+
 /* Each region of the copy, whatever its name was; some may be known. */
 
 static void
 ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome)
 {
-    ngx_str_t               call, region, code, made;
+    ngx_str_t               region, code, made;
     ngx_tccbs_json_t       *to, *per;
     ngx_http_tccbs_hold_t   hold;
 
-    ngx_memzero(&hold, sizeof(ngx_http_tccbs_hold_t));
-
-    hold.zone = zone;
-    hold.pool = pool;
-    hold.credential = ngx_http_tccbs_restore_member(
-                               ngx_tccbs_json_get(intent, "credential"),
-                               "name");
-    hold.snapshot = ngx_http_tccbs_restore_member(intent, "snapshot");
-    hold.id = ngx_http_tccbs_restore_member(intent, "id");
-    hold.tag = ngx_http_tccbs_restore_member(intent, "tag");
-    call = ngx_http_tccbs_restore_member(intent, "call");
-    to = ngx_tccbs_json_get(intent, "to");
-
-    if (hold.id.len != NGX_TCCBS_UUID_LEN || call.len != NGX_TCCBS_HEX_LEN
-        || ngx_tccbs_unhex(hold.call, call.data, sizeof(hold.call)) != NGX_OK)
-    {
+    if (ngx_http_tccbs_restore_what(&hold, zone, pool, intent) != NGX_OK) {
         return;
     }
+
+    to = ngx_tccbs_json_get(intent, "to");
 
     for (to = to ? to->child : NULL; to; to = to->next) {
 
@@ -214,6 +286,27 @@ ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
             (void) ngx_http_tccbs_hold(&hold, &to->value, seconds);
         }
     }
+}
+
+
+static void
+ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone, ngx_pool_t *pool,
+    ngx_tccbs_json_t *intent)
+{
+    ngx_tccbs_json_t       *to;
+    ngx_http_tccbs_hold_t   hold;
+
+    if (ngx_http_tccbs_restore_what(&hold, zone, pool, intent) != NGX_OK) {
+        return;
+    }
+
+    to = ngx_tccbs_json_get(intent, "to");
+
+    for (to = to ? to->child : NULL; to; to = to->next) {
+        ngx_http_tccbs_hold_release(&hold, &to->value);
+    }
+
+    ngx_http_tccbs_store_release(zone, hold.call, &hold.id);
 }
 
 

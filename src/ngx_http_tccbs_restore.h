@@ -13,16 +13,25 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_audit.h"
+#include "ngx_http_tccbs_scan.h"
 
 
 /*
- * After a start with an empty zone the audit log is read once, in the master:
- * intents without an outcome become entries of a dead worker, which recovery
- * closes, and hold their regions for "hold" seconds; copies of the last
+ * The zone takes over, unless it did, and the audit log is read: intents
+ * without an outcome become entries of their worker, which recovery closes when
+ * that is gone, and hold their regions for "hold" seconds; copies of the last
  * "window" seconds get their answers back.  NGX_OK or NGX_ERROR.
  */
 ngx_int_t ngx_http_tccbs_restore(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf, time_t hold, time_t window);
+
+/*
+ * The outcome of an intent, whose worker is gone, was found in the log: what
+ * was held for it is free again, or has its answer.
+ */
+void ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_http_tccbs_line_t *intent, ngx_http_tccbs_line_t *outcome,
+    time_t hold, time_t window, ngx_log_t *log);
 
 /*
  * Holds the regions of the copy whose intent is this line of the log, as long

@@ -204,6 +204,29 @@ ngx_http_tccbs_scan_older(ngx_http_tccbs_scan_ctx_t *ctx, ngx_pool_t *pool)
 }
 
 
+u_char *
+ngx_http_tccbs_scan_before(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
+{
+    ngx_http_tccbs_scan_t       scan;
+    ngx_http_tccbs_scan_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(pool, sizeof(ngx_http_tccbs_scan_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    scan.path = *path;
+    scan.keep = keep;
+    ctx->scan = &scan;
+
+    if (ngx_http_tccbs_scan_older(ctx, pool) != NGX_OK || ctx->nfiles < 2) {
+        return NULL;
+    }
+
+    return ctx->files[ctx->nfiles - 2].name;
+}
+
+
 static int ngx_libc_cdecl
 ngx_http_tccbs_scan_order(const void *one, const void *two)
 {

@@ -44,6 +44,13 @@ typedef struct {
 
 ngx_int_t ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan);
 
+/*
+ * The name of the newest of the older files, from "pool", or NULL: what was
+ * written last before a rotation is there.
+ */
+u_char *ngx_http_tccbs_scan_before(ngx_str_t *path, time_t keep,
+    ngx_pool_t *pool);
+
 /* The id of a record that the scan gave; the time of one. */
 u_char *ngx_http_tccbs_scan_id(ngx_http_tccbs_line_t *line);
 time_t ngx_http_tccbs_scan_time(ngx_http_tccbs_line_t *line);

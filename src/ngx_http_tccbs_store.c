@@ -274,6 +274,31 @@ ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
 }
 
 
+void
+ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id)
+{
+    ngx_slab_pool_t          *shpool;
+    ngx_http_tccbs_stored_t  *e;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    e = ngx_http_tccbs_store_find(shpool->data, key);
+
+    if (e && ngx_memcmp(e->id, id->data, sizeof(e->id)) == 0
+        && (e->state == NGX_HTTP_TCCBS_HELD
+            || (e->state == NGX_HTTP_TCCBS_FLYING
+                && kill((pid_t) e->owner, 0) == -1 && ngx_errno == ESRCH)))
+    {
+        ngx_http_tccbs_store_free(shpool, e);
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
 static ngx_rbtree_key_t
 ngx_http_tccbs_store_key(const u_char *key)
 {

@@ -90,6 +90,13 @@ ngx_int_t ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
     time_t seconds, ngx_http_tccbs_found_t *found);
 
 /*
+ * What became of a call of a worker that is gone is known: its entry, which is
+ * held or still flying, is freed.
+ */
+void ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id);
+
+/*
  * The end of what was claimed: answered for "seconds", for those who waited
  * only when "again" is set; held, a region for the call "call"; or forgotten.
  */

@@ -11,7 +11,9 @@
 #include "ngx_http_tccbs_zone.h"
 
 
-#define NGX_HTTP_TCCBS_NOBODY  0x7ffffffe        /* no pid */
+/* more than the kernel ever gives to a process */
+
+#define NGX_HTTP_TCCBS_NOBODY  0x7ffffffe
 
 
 static ngx_int_t ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data);
@@ -192,9 +194,23 @@ ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone, ngx_str_t *id)
 
 
 ngx_int_t
-ngx_http_tccbs_flight_lost(ngx_shm_zone_t *zone, ngx_str_t *id)
+ngx_http_tccbs_flight_found(ngx_shm_zone_t *zone, ngx_str_t *id,
+    ngx_pid_t pid)
 {
+    ngx_uint_t                i;
+    ngx_http_tccbs_shm_t     *shm;
     ngx_http_tccbs_flight_t  *flight;
+
+    shm = ngx_http_tccbs_zone_shm(zone);
+
+    for (i = 0; i < shm->nflights; i++) {
+        if (shm->flights[i].owner
+            && ngx_memcmp(shm->flights[i].id, id->data, NGX_TCCBS_UUID_LEN)
+               == 0)
+        {
+            return NGX_DECLINED;
+        }
+    }
 
     flight = ngx_http_tccbs_flight_take(zone, id);
 
@@ -202,10 +218,12 @@ ngx_http_tccbs_flight_lost(ngx_shm_zone_t *zone, ngx_str_t *id)
         return NGX_ERROR;
     }
 
-    /* more than the kernel ever gives */
+    if (pid <= 0 || (kill(pid, 0) == -1 && ngx_errno == ESRCH)) {
+        pid = NGX_HTTP_TCCBS_NOBODY;
+    }
 
     flight->state = NGX_HTTP_TCCBS_FLIGHT_SENDING;
-    flight->owner = NGX_HTTP_TCCBS_NOBODY;
+    flight->owner = pid;
 
     return NGX_OK;
 }

@@ -15,7 +15,7 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  9
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  10
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -83,8 +83,12 @@ typedef struct {
     ngx_uint_t                layout;
     size_t                    size;
 
-    ngx_atomic_t              restored;       /* from the audit log */
     ngx_atomic_t              generation;     /* of the configuration */
+
+    uint64_t                  number;         /* 0 until it is chosen */
+    ngx_atomic_t              taken;          /* over, with what is logged */
+    ngx_atomic_t              taker;          /* pid */
+    ngx_uint_t                again;          /* not for the first time */
 
     ngx_uint_t                nflights;
     ngx_http_tccbs_flight_t  *flights;
@@ -126,8 +130,13 @@ time_t ngx_http_tccbs_zone_now(void);
 ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone,
     ngx_str_t *id);
 
-/* An entry whose owner is gone already, for an intent found in the log. */
-ngx_int_t ngx_http_tccbs_flight_lost(ngx_shm_zone_t *zone, ngx_str_t *id);
+/*
+ * An entry for an intent that was found in the log.  Its owner is "pid", a
+ * process of before a binary upgrade, as long as it runs; 0 for one that is
+ * gone.  NGX_OK, NGX_DECLINED when there is an entry, NGX_ERROR without room.
+ */
+ngx_int_t ngx_http_tccbs_flight_found(ngx_shm_zone_t *zone, ngx_str_t *id,
+    ngx_pid_t pid);
 
 void ngx_http_tccbs_flight_free(ngx_http_tccbs_flight_t *flight);
 

@@ -34,8 +34,8 @@ sub account {
 }
 
 # Holes: main, events, http, accounts, server, location, servers (text that is
-# added); zone, credential, audit, pass, listen, upstream, keepalive, trusted,
-# core_dump (text that replaces).
+# added); daemon, zone, credential, audit, pass, listen, upstream, keepalive,
+# trusted, core_dump (text that replaces).
 
 sub text {
     my ($t, %p) = @_;
@@ -44,7 +44,7 @@ sub text {
     my $pki = $t->{pki}{dir};
 
     %p = (main => '', events => '', http => '', server => '', location => '',
-        servers => '', listen => 'ssl',
+        servers => '', listen => 'ssl', daemon => 'off',
         accounts => $t->account('team-dr'),
         zone => 'tccbs_zone tccbs:4m;',
         credential => "tccbs_credential prod { file $dir/keys/prod.json;"
@@ -66,7 +66,7 @@ load_module $t->{module};
 $user
 worker_processes $t->{workers};
 worker_shutdown_timeout 70s;
-daemon off;
+daemon $p{daemon};
 pid $dir/nginx.pid;
 error_log $dir/logs/error.log $t->{log};
 $p{main}

@@ -328,6 +328,41 @@ sub exec_nginx {
         $self->{nginx}, '-p', $self->{dir},
         '-e', "$self->{dir}/logs/error.log",
         '-c', "$self->{dir}/nginx.conf");
+
+    $self->adopt if ($self->{conf}{daemon} // '') eq 'on';
+}
+
+# A daemon, as USR2 wants one: its orphans become children of the test
+# (prctl, PR_SET_CHILD_SUBREAPER)
+
+sub adopt {
+    my ($self) = @_;
+
+    syscall((POSIX::uname())[4] eq 'x86_64' ? 157 : 167, 36, 1, 0, 0, 0) == 0
+        or die "prctl: $!\n";
+
+    waitpid($self->{pid}, 0);
+
+    # one that did not start has exited, which start() asks for
+    my ($pid) = $self->slurp('nginx.pid') =~ /(\d+)/;
+    $self->{pid} = $pid // $self->spawn('/dev/null', 'false');
+}
+
+# USR2: the pid of the new master, when its workers are there
+
+sub upgrade {
+    my ($self) = @_;
+
+    my $old = $self->{pid};
+    $self->signal('USR2');
+
+    my $new = $self->wait_for(sub {
+        my ($pid) = $self->slurp('nginx.pid') =~ /(\d+)/;
+        $pid && $pid != $old && (() = $self->children($pid))
+            >= $self->{workers} ? $pid : 0;
+    }, 30) or die "no new master\n";
+
+    return $new;
 }
 
 # nginx -t: exit code and what it said
@@ -500,6 +535,12 @@ sub workers {
     my ($self) = @_;
 
     my $pid = $self->{pid} // return;
+    return $self->children($pid);
+}
+
+sub children {
+    my ($self, $pid) = @_;
+
     my $path = "/proc/$pid/task/$pid/children";
 
     return split(' ', $self->slurp($path)) if -e $path;
