@@ -61,7 +61,7 @@ PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
 NGX_INC =	-I$(NGX_DIR)/src/core -I$(NGX_DIR)/src/event \
 		-I$(NGX_DIR)/src/os/unix -I$(OBJS)/nginx -Isrc
 UNIT_CC =	$(CC) -std=gnu11 $(CC_OPT) $(NGX_INC) -It/unit
-UNIT_LIBS =	-lyajl -lcrypto
+UNIT_LIBS =	-lyajl -lcrypto -lz
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean

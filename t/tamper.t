@@ -285,6 +285,32 @@ for my $less (@segments) {
     like($said, qr/dropped segment|truncate/, 'says what is missing');
 }
 
+# as logrotate leaves them: compressed, and the oldest deleted one day
+
+mkdir "$dir/rotated";
+$t->file("rotated/$_", $text{$_}) for @segments;
+is(system('gzip', "$dir/rotated/$segments[0]"), 0, 'compressed');
+my @rotated = map { "$dir/rotated/$_" } "$segments[0].gz",
+    @segments[1 .. $#segments];
+is((verify(@rotated))[0], 0, 'a compressed segment is read');
+is((second(@rotated))[0], 0, 'and by the second verifier');
+my $gz = $t->slurp("rotated/$segments[0].gz");
+$t->file('rotated/cut.gz', substr($gz, 0, -20));
+is((verify("$dir/rotated/cut.gz", @rotated[1 .. $#rotated]))[0], 1,
+    'one that is cut is not');
+
+my ($script) = $t->slurp(TCCBS::Test::root()
+    . '/debian/libnginx-mod-http-tccbs.logrotate')
+    =~ /\tpreremove\n(.*?)\n\tendscript/s;
+system('cp', '-r', "$dir/sealed", "$dir/kept");
+$script =~ s{/var/lib/tccbs/checkpoints}{$dir/kept};
+is(system('sh', '-c', $script, 'sh', $rotated[0]), 0, 'put aside');
+is(scalar(() = glob("$dir/kept/deleted/*")), 1, 'the checkpoint of it');
+($rc, $said) = tccbs("audit verify --mac-key $mac --key '$verifier' "
+    . "--checkpoints $dir/kept", @rotated[1 .. $#rotated]);
+is($rc, 0, 'a segment that was deleted with its checkpoint is not missed')
+    or diag $said;
+
 # without checkpoints the end may be cut off, and a receipt tells
 
 my $lines = lines('audit.jsonl');

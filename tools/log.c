@@ -9,6 +9,7 @@
 #include "log.h"
 
 #include <sys/mman.h>
+#include <zlib.h>
 
 
 /* "#" stands for a digit, "x" for a hexadecimal one, "-" also for itself. */
@@ -33,6 +34,7 @@ static const char  tccbs_log_head[] = TCCBS_LOG_BEGIN TCCBS_LOG_TIME
 #define TCCBS_LOG_TIME_AT   (sizeof(TCCBS_LOG_BEGIN) - 1)
 
 
+static int tccbs_log_inflate(int fd);
 static size_t tccbs_log_fits(const u_char *p, size_t len, const char *form,
     size_t n);
 
@@ -44,12 +46,18 @@ tccbs_log_open(tccbs_log_t *log, const char *name)
     u_char       *p;
     ngx_str_t     line;
     struct stat   st;
-    u_char        hash[NGX_TCCBS_SHA256_LEN];
+    u_char        hash[NGX_TCCBS_SHA256_LEN], magic[2];
 
     ngx_memzero(log, sizeof(tccbs_log_t));
     log->name = name;
 
     fd = open(name, O_RDONLY|O_CLOEXEC);
+
+    if (fd != -1 && pread(fd, magic, 2, 0) == 2
+        && magic[0] == 0x1f && magic[1] == 0x8b)
+    {
+        fd = tccbs_log_inflate(fd);
+    }
 
     if (fd == -1 || fstat(fd, &st) == -1) {
         fprintf(stderr, "tccbs: cannot read \"%s\": %s\n", name,
@@ -89,6 +97,38 @@ tccbs_log_open(tccbs_log_t *log, const char *name)
     }
 
     return NGX_OK;
+}
+
+
+/* What logrotate compressed: a file in memory with the text, or -1. */
+
+static int
+tccbs_log_inflate(int fd)
+{
+    int     n, out;
+    gzFile  gz;
+    char    buf[65536];
+
+    out = memfd_create("tccbs", MFD_CLOEXEC);
+    gz = gzdopen(fd, "rb");
+
+    if (out == -1 || gz == NULL) {
+        return -1;
+    }
+
+    do {
+        n = gzread(gz, buf, sizeof(buf));
+    } while (n > 0 && write(out, buf, n) == n);
+
+    /* an end that is missing is told when the file is closed */
+
+    if (gzclose_r(gz) != Z_OK || n != 0) {
+        (void) close(out);
+        errno = EBADMSG;
+        return -1;
+    }
+
+    return out;
 }
 
 
