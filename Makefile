@@ -130,11 +130,17 @@ bench-fleet: $(OBJS)/bench/fleet
 
 # programs that tests in t/ compare with something else
 
-TESTERS =	$(patsubst t/tools/%.c,$(OBJS)/test/%,$(wildcard t/tools/*.c))
+TESTERS =	$(patsubst t/tools/%.c,$(OBJS)/test/%,$(wildcard t/tools/*.c)) \
+		$(patsubst t/preload/%.c,$(OBJS)/test/%.so, \
+			$(wildcard t/preload/*.c))
 
 $(OBJS)/test/%: t/tools/%.c $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+
+$(OBJS)/test/%.so: t/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -g -O2 $(WARN) -shared -fPIC -o $@ $<
 
 unit: $(UNITS) $(TESTERS) replays
 	@mkdir -p $(OBJS)/unit

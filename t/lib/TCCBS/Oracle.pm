@@ -19,6 +19,7 @@ use JSON::XS;
 use Time::Local qw/ timegm /;
 
 my $json = JSON::XS->new->canonical;
+my $begin = '{"v":1,"time":"';
 
 my @invariants = (
     [ 'I-1', 'each request at CBS has an older intent' ],
@@ -70,12 +71,18 @@ sub audit {
         each_line($path, sub {
             my ($line, $whole) = @_;
 
+            # what a crash cut off may stand before it
+
+            my $torn = $line =~ s/^.+(?=\{"v":1,"time":")//;
             my $record = eval { decode_json($line) };
 
             if (ref $record eq 'HASH') {
                 $self->record($record, $line);
+                $self->{count}{torn} += $torn;
 
-            } elsif ($whole) {
+            } elsif ($whole && index($begin, substr($line, 0, length $begin))
+                != 0)
+            {
                 $self->violate('I-6', "$path, line $.: no JSON: "
                     . substr($line, 0, 60));
 

@@ -39,7 +39,7 @@ for my $signal (qw/ INT TERM HUP /) {
 }
 
 # new(workers, log: the level, exempt: [regexes of alerts], oracle => 0,
-#     any_answer => 1, module, nginx)
+#     any_answer => 1, torn => 1, module, nginx)
 
 sub new {
     my ($class, %o) = @_;
@@ -463,8 +463,11 @@ sub lines {
     # a line that is still being written is left for the next time
     my @lines = $self->slurp($name) =~ /^(.+)\n/mg;
 
-    return map { my $line = $_; eval { decode_json($line) }
-        // die "no JSON in $name: $line\n" } @lines;
+    # torn => 1: what a crash or a full disk cut off is left out
+
+    return map { my $line = $self->{torn} ? s/^.+(?=\{"v":1,"time":")//r : $_;
+        eval { decode_json($line) } // ($self->{torn} ? ()
+            : die "no JSON in $name: $line\n") } @lines;
 }
 
 # what the emulator saw, and what the gateway wrote; for both: member => value

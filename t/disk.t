@@ -1,0 +1,184 @@
+#!/usr/bin/perl
+
+# A disk that takes part of a record: at each byte of it, once and for good, and
+# one that becomes read-only.  If this broke, a call could be sent that is in no
+# log, or what became of one could be lost.
+#
+# TCCBS_OFFSETS=N: every N-th byte of a record (1: "make faults", slow).
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Errno qw/ ENOSPC EIO EDQUOT /;
+use Test::More;
+use Time::HiRes qw/ sleep time /;
+use TCCBS::Test qw/ copy /;
+use TCCBS::Trust;
+
+my $step = $ENV{TCCBS_OFFSETS} // 131;
+my $action = 'CopySnapshotCrossRegions';
+my $lib = TCCBS::Test::root() . '/' . ($ENV{TCCBS_OBJS} // 'objs')
+    . '/test/short.so';
+
+plan skip_all => 'no short.so, run "make unit"' if !-e $lib;
+
+my @exempt = (qr/nothing is forwarded until/, qr/write\(\) "\S+" failed/,
+    qr/the audit file is written again/);
+
+my $t = TCCBS::Test->new(torn => 1, exempt => \@exempt);
+my $control = $t->file('short', pack('i6', (0) x 6), 0666);
+
+$ENV{TCCBS_SHORT} = $control;
+{
+    local $ENV{TCCBS_LD_PRELOAD} = join(' ', grep { $_ }
+        $ENV{TCCBS_LD_PRELOAD}, $lib);
+    $t->run(location => 'tccbs_read_timeout 2s;');
+}
+
+sub control {
+    my (@set) = @_;
+    open(my $fh, '+<:raw', $control) or die "$control: $!\n";
+    syswrite($fh, pack('i4', @set)) == 16 or die if @set;
+    sysseek($fh, 0, 0);
+    sysread($fh, my $now, 24) == 24 or die;
+    return unpack('i6', $now);
+}
+
+sub calls { return $t->call($action, copy())->{code} eq '' }
+
+# how long the records of a call are
+
+calls();
+my @len = map { my $skip = $_;
+    control(1, $skip, 0, 0);
+    $t->call($action, copy());
+    $t->settled;
+    (control())[5] } 0, 1;
+
+cmp_ok($len[0], '>', 500, "an intent of $len[0] bytes");
+cmp_ok($len[1], '>', 500, "an outcome of $len[1] bytes");
+
+# a write that is cut and goes on
+
+my ($points, $bad) = (0, '');
+
+for my $which (0, 1) {
+    for (my $k = 1 + int(rand($step)) % 7; $k < $len[$which];
+        $k += $step > 40 ? 40 : $step)
+    {
+        my ($hits) = (control())[4];
+        control(1, $which, $k, 0);
+        my $r = $t->call($action, copy());
+        $bad .= "$which $k: $r->{code}\n" if $r->{code} ne '';
+        $t->settled if $which;
+        $bad .= "$which $k: not hit\n" if (control())[4] != $hits + 1;
+        $points++;
+    }
+}
+
+is($bad, '', "a short write at $points offsets: nothing happens");
+is(scalar($t->tampered), undef, 'and the log is whole');
+
+my $short = $points;
+
+# full at that byte, until there is room again
+
+($points, $bad) = (0, '');
+my @errors = (ENOSPC, EDQUOT, EIO);
+
+for my $which (0, 1) {
+    for (my $k = int(rand($step)); $k < $len[$which]; $k += $step) {
+        my $p = copy();
+        my ($hits) = (control())[4];
+
+        control(1, $which, $k, $errors[$points++ % @errors]);
+
+        my $r = $t->call($action, $p);
+        my $said = $r->{outcome} // '';
+
+        $bad .= "intent $k: $r->{code}, $said, sent " . $t->sent($p) . "\n"
+            if !$which && ($r->{message} !~ /nothing was sent/
+                || $said ne 'not-sent' || $t->sent($p));
+        $bad .= "outcome $k: $r->{code}, $said\n"
+            if $which && ($r->{code} ne '' || $said ne 'success');
+        $bad .= "$which $k: not hit\n" if (control())[4] != $hits + 1;
+        $bad .= "$which $k: another is sent meanwhile\n" if calls();
+
+        control(0, 0, 0, 0);
+        $bad .= "$which $k: it does not go on\n"
+            if !$t->wait_for(\&calls, 10);
+        $bad .= "$which $k: an intent without an outcome\n" if !$t->settled;
+    }
+}
+
+is($bad, '', "full at $points offsets: each outcome is recorded");
+
+TCCBS::Trust::figure('The audit log', 'a write cut short at an offset of a '
+    . 'record', "$short offsets, 0 lost", '0', "TCCBS_OFFSETS=$step prove t/disk.t");
+TCCBS::Trust::figure('The audit log', 'disk full at an offset of a record, '
+    . 'then room again', "$points offsets of $len[0] + $len[1], "
+    . '0 intents without their outcome', '0',
+    "TCCBS_OFFSETS=$step prove t/disk.t");
+
+$t->finish;
+
+# a file system that becomes read-only after an error: what flies is recorded
+# where USR1 leads
+
+SKIP: {
+    my $f = TCCBS::Test->new(workers => 2, oracle => 0, torn => 1,
+        exempt => [ @exempt,
+        qr/Read-only file system/, qr/no room can be reserved/ ]);
+    my $disk = "$f->{dir}/disk";
+    my $image = "$f->{dir}/image";
+
+    mkdir $disk;
+
+    my $ready = $> == 0
+        && system("(truncate -s 24M $image && mkfs.ext4 -q -O ^has_journal "
+            . "$image && mount -o loop,errors=remount-ro $image $disk) "
+            . ">/dev/null 2>&1") == 0;
+
+    if (!$ready) {
+        $f->{altered} = 1;
+        skip 'no loop device', 1;
+    }
+
+    chmod 0755, $disk;
+    $f->run(audit => "tccbs_audit $disk/audit.jsonl;",
+        zone => 'tccbs_zone tccbs:256k;');
+    is($f->call($action, copy())->{code}, '', 'read-only: a copy before');
+
+    my $p = copy();
+    $f->faults({ kind => 'hold' });
+    my $client = $f->client;
+    $client->send($client->request($action, $p, close => 1));
+    $f->wait_for(sub { $f->sent($p) });
+
+    is(system('mount', '-o', 'remount,abort', $disk), 0, 'read-only now');
+    $f->release;
+    is($client->answer->{code}, '', 'read-only: what flies is answered');
+
+    my $r = $f->call($action, my $q = copy());
+    is($r->{outcome} // '', 'not-sent', 'read-only: refused');
+    like($r->{message}, qr/nothing was sent/, 'read-only: says so');
+    is($f->sent($q), 0, 'read-only: not sent');
+
+    # another file system takes its place
+
+    my $before = $f->slurp("$disk/audit.jsonl");
+    system('umount', '-l', $disk);
+    kill 'USR1', $f->{pid};
+    ok($f->wait_for(sub { $f->call($action, copy())->{code} eq '' }, 20),
+        'another disk: forwarded again');
+    my ($id) = $before =~ /"id":"([^"]+)"[^\n]*"kind":"intent"[^\n]*"$p->{SnapshotId}"/;
+    ok($f->wait_for(sub { grep { $_->{id} eq $id && $_->{outcome} eq 'success' }
+        $f->audit(kind => 'outcome') }), 'another disk: the outcome is there');
+    $f->{altered} = 1;
+    $f->finish;
+}
+
+done_testing;
