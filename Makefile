@@ -158,7 +158,8 @@ mutants:
 
 faults: all
 	TCCBS_FAULTS=all TCCBS_KILLS=100 TCCBS_RELOADS=50 TCCBS_TAMPER=100 \
-		prove -v t/faults.t t/kill.t t/tamper.t
+		TCCBS_OFFSETS=8 TCCBS_UPGRADES=20 \
+		prove -v t/faults.t t/kill.t t/tamper.t t/disk.t t/upgrade.t
 
 test: deps
 	$(MAKE) all unit

@@ -7,7 +7,7 @@
 
 /*
  * A library to preload into nginx: a disk that is full at a certain byte of a
- * record.  The file $TCCBS_SHORT has what is to happen, as six ints:
+ * record.  The file $TCCBS_SHORT has what is to happen, as seven ints:
  *
  *   armed   1: at the next write of a record; 2: it has happened, and writing
  *           to that file fails; 0: never
@@ -16,6 +16,7 @@
  *   err     of the writes that follow; 0: there is nothing wrong with them
  *   hits    how often it has happened
  *   len     of the write that was cut
+ *   delay   of each fdatasync(), in milliseconds
  */
 
 #define _GNU_SOURCE
@@ -37,6 +38,7 @@ typedef struct {
     int  err;
     int  hits;
     int  len;
+    int  delay;
 } short_t;
 
 
@@ -100,4 +102,15 @@ write(int fd, const void *buf, size_t n)
     }
 
     return syscall(SYS_write, fd, buf, n);
+}
+
+
+int
+fdatasync(int fd)
+{
+    if (ctl && ctl->delay) {
+        (void) usleep(ctl->delay * 1000);
+    }
+
+    return syscall(SYS_fdatasync, fd);
 }
