@@ -13,6 +13,7 @@
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
+#include "ngx_http_tccbs_mapped.h"
 #include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
 #include "ngx_http_tccbs_restore.h"
@@ -101,7 +102,7 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
       NULL },
 
     { ngx_string("tccbs_identity"),
-      NGX_HTTP_TCCBS_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_TCCBS_CONF|NGX_CONF_TAKE12,
       ngx_http_tccbs_set_identity,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,

@@ -16,7 +16,8 @@
 #include "ngx_tccbs_call.h"
 
 
-typedef struct ngx_http_tccbs_ctx_s  ngx_http_tccbs_ctx_t;
+typedef struct ngx_http_tccbs_ctx_s       ngx_http_tccbs_ctx_t;
+typedef struct ngx_http_tccbs_identity_s  ngx_http_tccbs_identity_t;
 
 
 typedef struct {
@@ -49,7 +50,7 @@ typedef struct {
     ngx_str_t                      name;         /* verified, SNI, signed */
     ngx_uint_t                     pass;
 
-    ngx_http_complex_value_t      *identity;     /* NULL: by signature */
+    ngx_http_tccbs_identity_t     *identity;     /* NULL: by signature */
     ngx_array_t                   *signed_hosts; /* ngx_str_t */
     ngx_msec_t                     total_timeout;
     size_t                         body_size;

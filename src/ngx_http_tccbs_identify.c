@@ -11,6 +11,7 @@
 
 #include "ngx_http_tccbs_certificate.h"
 #include "ngx_http_tccbs_identify.h"
+#include "ngx_http_tccbs_mapped.h"
 #include "ngx_http_tccbs_refuse.h"
 #include "ngx_http_tccbs_replay.h"
 
@@ -311,14 +312,9 @@ ngx_http_tccbs_identify_mapped(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_int_t  rc;
-    ngx_str_t  identity;
 
-    if (ngx_http_complex_value(r, ctx->lcf->identity, &identity) != NGX_OK) {
+    if (ngx_http_tccbs_mapped(r, ctx, &ctx->account) != NGX_OK) {
         return NGX_ERROR;
-    }
-
-    if (identity.len) {
-        ctx->account = ngx_tccbs_index_find(ctx->mcf->identities, &identity);
     }
 
     if (ctx->account == NULL) {

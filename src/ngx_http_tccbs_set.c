@@ -23,51 +23,6 @@ static char *ngx_http_tccbs_key_file(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
 
 
 char *
-ngx_http_tccbs_set_identity(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_tccbs_loc_conf_t *lcf = conf;
-
-    ngx_str_t                         *value;
-    ngx_http_compile_complex_value_t   ccv;
-
-    if (lcf->identity != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "signature") == 0) {
-        lcf->identity = NULL;
-        return NGX_CONF_OK;
-    }
-
-    /* a constant would give every caller the same account */
-
-    if (ngx_http_script_variables_count(&value[1]) == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\", \"signature\" or a value "
-                           "with a variable such as \"$ssl_client_s_dn\" is "
-                           "expected", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    lcf->identity = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (lcf->identity == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value[1];
-    ccv.complex_value = lcf->identity;
-
-    return (ngx_http_compile_complex_value(&ccv) == NGX_OK)
-           ? NGX_CONF_OK : NGX_CONF_ERROR;
-}
-
-
-char *
 ngx_http_tccbs_set_signed_host(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tccbs_loc_conf_t *lcf = conf;

@@ -14,8 +14,6 @@
 
 /* Setters of the directives that are more than a value in a slot. */
 
-char *ngx_http_tccbs_set_identity(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 char *ngx_http_tccbs_set_signed_host(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_tccbs_set_key_master(ngx_conf_t *cf, ngx_command_t *cmd,

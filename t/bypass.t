@@ -34,7 +34,7 @@ $t->run(location => 'tccbs_signed_host cbs.intl.tencentcloudapi.com;',
     server {
         listen 127.0.0.1:$mapped;
         location / {
-            tccbs_identity \$http_x_who;
+            tccbs_identity \$http_x_who trusted;
             tccbs_pass https://cbs.intl.tencentcloudapi.com;
         }
     }

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Accounts by a variable instead of a signature: client certificates and
-# auth_request.  If this broke, anybody could name himself somebody.
+# Accounts by a variable instead of a signature: the examples of client
+# certificates and auth_request, with real certificates.  If this broke, anybody
+# could name himself somebody.
 
 use strict;
 use warnings;
@@ -9,76 +10,285 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IPC::Open3;
 use Test::More;
+
 use TCCBS::Test qw/ copy /;
+
+my $action = 'CopySnapshotCrossRegions';
+my $refused = 'AuthFailure.UnauthorizedOperation';
+my $dn = 'CN=team-dr,O=example';
 
 my $t = TCCBS::Test->new;
 my $pki = $t->{pki};
+my $dir = $t->{dir};
 
 $pki->ca('clients');
 $pki->cert('team-dr', 'clients', '/O=example/CN=team-dr');
 $pki->cert('team-x', 'clients', '/O=example/CN=team-x');
 
-my $auth = TCCBS::Test::free_port();
+# the files of the examples, with other paths and ports
 
-$t->run(accounts => $t->account('team-dr',
-        identity => '"CN=team-dr,O=example"'),
-    server => "ssl_client_certificate $pki->{dir}/clients.crt;
-               ssl_verify_client on;",
-    location => 'tccbs_identity $ssl_client_s_dn;',
-    servers => <<END);
+my %port = map { $_ => TCCBS::Test::free_port() }
+    qw/ session service header optional /;
+
+sub example {
+    my ($name, $listen) = @_;
+
+    my $text = $t->slurp(TCCBS::Test::root() . "/examples/identity/$name.conf");
+    my ($account, $server) = $text =~ /^(tccbs_account .*?\n\}\n)(.*)/ms;
+
+    for ($account, $server) {
+        s{/etc/nginx/tccbs/cbs}{$pki->{dir}/gateway};
+        s{/etc/nginx/tccbs/cbs}{$pki->{dir}/gateway};
+        s{/etc/nginx/tccbs/}{$pki->{dir}/};
+        s{127\.0\.0\.1:9000}{127.0.0.1:$port{service}};
+        s{listen 443 ssl}{listen 127.0.0.1:$listen ssl};
+        s{cbs\.internal\.example}{cbs.gw.test};
+        s{^tccbs_account team-dr}{tccbs_account $name}m;
+    }
+
+    return ($account, $server);
+}
+
+$t->{port} = TCCBS::Test::free_port();
+
+my ($certificate, $mtls) = example('certificate', $t->{port});
+
+# here sessions stay on, for clients to try theirs elsewhere
+ok($mtls =~ s/ssl_session_tickets off;\s+ssl_session_cache +off;//,
+    'the example has no sessions');
+
+my ($auth_request, $auth) = example('auth_request', $port{session});
+
+# the service that knows sessions; a server with another CA on the same address,
+# one that asks for a certificate without looking at it, one behind a proxy
+
+my $more = <<END;
+    $auth
     server {
-        listen 127.0.0.1:$auth;
+        listen 127.0.0.1:$port{service};
         location / {
-            auth_request /whoami;
-            auth_request_set \$who \$upstream_http_x_who;
-            tccbs_identity \$who;
-            tccbs_pass https://cbs.intl.tencentcloudapi.com;
-        }
-        location = /whoami {
-            internal;
-            proxy_pass http://127.0.0.1:$auth/answer;
-            proxy_pass_request_body off;
-            proxy_set_header Content-Length "";
-        }
-        location = /answer {
+            add_header X-Got \$http_x_caller;
             if (\$http_x_session = "good") {
-                add_header X-Who "CN=team-dr,O=example";
+                add_header X-Caller team-dr\@example;
+            }
+            if (\$http_x_session = "none") {
+                return 403;
             }
             return 204;
         }
     }
+    server {
+        listen 127.0.0.1:$t->{port} ssl;
+        server_name other.gw.test;
+        ssl_certificate $pki->{dir}/gateway.crt;
+        ssl_certificate_key $pki->{dir}/gateway.key;
+        ssl_client_certificate $pki->{dir}/rogue.crt;
+        ssl_verify_client on;
+        location / {
+            return 200 "\$ssl_session_reused \$ssl_client_s_dn\\n";
+        }
+    }
+    server {
+        listen 127.0.0.1:$port{optional} ssl;
+        ssl_certificate $pki->{dir}/gateway.crt;
+        ssl_certificate_key $pki->{dir}/gateway.key;
+        ssl_client_certificate $pki->{dir}/clients.crt;
+        ssl_verify_client optional_no_ca;
+        location / {
+            tccbs_identity \$ssl_client_s_dn;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+    }
+    server {
+        listen 127.0.0.1:$port{header};
+        underscores_in_headers on;
+        location / {
+            tccbs_identity \$http_x_caller trusted;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+    }
 END
+
+# the server of the template gives way to that of the example
+
+sub conf {
+    my ($server) = @_;
+
+    my $conf = $t->conf(accounts => $certificate . $auth_request,
+        http => 'ssl_protocols TLSv1.2 TLSv1.3;');
+    $conf =~ s/    server \{.*/$server$more}/s;
+
+    return $conf;
+}
+
+$t->emulator;
+$t->file('nginx.conf', conf($mtls));
+$t->start;
 
 sub as {
     my ($cert, %o) = @_;
-    return $t->call('CopySnapshotCrossRegions', copy(), %o,
-        client => { cert => $pki->path("$cert.crt"),
-            cert_key => $pki->path("$cert.key") });
+
+    my %client = (%{delete $o{client} // {}}, $cert
+        ? (cert => $pki->path("$cert.crt"),
+            cert_key => $pki->path("$cert.key")) : ());
+
+    return $t->call($action, copy(), %o, client => \%client);
 }
 
 is(as('team-dr')->{code}, '', 'known certificate');
 is(as('team-dr', drop => [ 'Authorization' ])->{code}, '', 'no signature');
 
 my ($intent) = $t->audit(kind => 'intent');
-is($intent->{account}, 'team-dr', 'account recorded');
+is($intent->{account}, 'certificate', 'account recorded');
 ok(!$intent->{key}, 'no key recorded');
 
-is(as('team-x')->{code}, 'AuthFailure.UnauthorizedOperation',
-    'unknown certificate');
-is(as('team-x', headers => [ [ 'X-Who', 'CN=team-dr,O=example' ],
-    [ 'X-SSL-Client-S-DN', 'CN=team-dr,O=example' ] ])->{code},
-    'AuthFailure.UnauthorizedOperation', 'headers are no identity');
+is(as('team-x')->{code}, $refused, 'certificate of no account');
+is(as('team-x', headers => [ [ 'X-Caller', $dn ],
+    [ 'X-SSL-Client-S-DN', $dn ], [ 'Ssl-Client-S-Dn', $dn ],
+    [ 'X-Tccbs-Identity', $dn ] ])->{code}, $refused,
+    'headers are no identity');
 
-sub session {
-    return $t->call('CopySnapshotCrossRegions', copy(), headers => [ @_ ],
-        client => { port => $auth, plain => 1 });
+my $invalid = 'AuthFailure.InvalidAuthorization';
+
+is(as(undef)->{code}, $invalid, 'no certificate');
+is(as('rogue-client')->{code}, $invalid, 'the same subject from another CA');
+
+# one who verifies nobody has no identity of certificates either
+
+my %optional = (client => { port => $port{optional} });
+
+is(as('team-dr', %optional)->{code}, '', 'verified, though nobody must');
+is(as('rogue-client', %optional)->{code}, $refused, 'not verified');
+is(as(undef, %optional)->{code}, $refused, 'no certificate at all');
+
+# sessions: one that was made where another CA counts is not one of here
+
+sub openssl {
+    my ($name, $cert, $bytes, @args) = @_;
+
+    local %ENV = %ENV;
+    delete $ENV{LD_PRELOAD};
+
+    my $pid = open3(my $in, my $out, undef, 'openssl', 's_client', '-connect',
+        "127.0.0.1:$t->{port}", '-servername', $name, '-ign_eof',
+        '-cert', $pki->path("$cert.crt"), '-key', $pki->path("$cert.key"),
+        '-CAfile', $pki->path('ca.crt'), @args);
+
+    print $in $bytes;
+    my $said = do { local $/; <$out> };
+    waitpid($pid, 0);
+
+    return $said;
 }
 
-is(session([ 'X-Session', 'good' ])->{code}, '', 'auth_request');
-is(session([ 'X-Session', 'bad' ])->{code},
-    'AuthFailure.UnauthorizedOperation', 'auth_request without identity');
-is(session([ 'X-Who', 'CN=team-dr,O=example' ])->{code},
-    'AuthFailure.UnauthorizedOperation', 'own header is no identity');
+sub get {
+    my ($name) = @_;
+    return "GET / HTTP/1.1\r\nHost: $name\r\nConnection: close\r\n\r\n";
+}
+
+for my $version (qw/ -tls1_2 -tls1_3 /) {
+    my $session = "$dir/conf/session$version";
+    my @to = ($version, '-sess_out', $session);
+    my @from = ($version, '-sess_in', $session);
+
+    like(openssl('other.gw.test', 'rogue-client', get('other.gw.test'), @to),
+        qr/^\. $dn$/m, "$version: a session of another server");
+    ok(-s $session, "$version: is kept");
+    like(openssl('other.gw.test', 'rogue-client', get('other.gw.test'), @from),
+        qr/^r $dn$/m, "$version: is good there");
+
+    my $params = copy();
+    my $said = openssl('cbs.gw.test', 'rogue-client', $t->client->request(
+        $action, $params, close => 1), @from);
+
+    unlike($said, qr/"SnapshotCopyResultSet"/, "$version: not taken over");
+    like($said, qr/"Code":"\Q$invalid\E"|alert\ access\ denied
+        |^HTTP\/1\.1\ 421\ /mx,
+        "$version: refused");
+    is($t->sent($params), 0, "$version: nothing sent");
+
+    # the name that was shown and verified is the one that is asked for
+
+    $params = copy();
+    $said = openssl('other.gw.test', 'rogue-client', $t->client->request(
+        $action, $params, close => 1), $version);
+
+    unlike($said, qr/"SnapshotCopyResultSet"/, "$version: no other host");
+    is($t->sent($params), 0, "$version: nothing sent there");
+}
+
+# auth_request
+
+sub session {
+    my ($session, @headers) = @_;
+
+    return $t->call($action, copy(), headers => [ defined $session
+        ? [ 'X-Session', $session ] : (), @headers ],
+        client => { port => $port{session} });
+}
+
+is(session('good')->{code}, '', 'auth_request');
+is(session('good', [ 'X-Caller', 'nobody@example' ])->{code}, '',
+    'a header does not replace the answer');
+
+($intent) = reverse $t->audit(kind => 'intent');
+is($intent->{account}, 'auth_request', 'account recorded');
+
+is(session('bad')->{code}, $refused, 'an answer without a name');
+is(session('bad', [ 'X-Caller', 'team-dr@example' ])->{code}, $refused,
+    'a header is no answer');
+is(session('none')->{code}, 'IpNotInWhitelist', 'forbidden');
+is(session(undef, [ 'X-Caller', 'team-dr@example' ],
+    [ 'X-Caller', 'team-dr@example' ])->{code}, $refused, 'nor are two');
+
+# a header that a proxy in front sets and is trusted for: once, or not at all
+
+sub header {
+    my (@headers) = @_;
+
+    return $t->call($action, copy(), headers => \@headers,
+        client => { port => $port{header}, plain => 1 })->{code};
+}
+
+my $me = 'team-dr@example';
+
+is(header([ 'X-Caller', $me ]), '', 'a trusted header');
+is(header(), $refused, 'none');
+is(header([ 'X-Caller', '' ]), $refused, 'an empty one');
+is(header([ 'X-Caller', "$me " ]), '', 'with a blank that is none of it');
+is(header([ 'X-Caller', uc $me ]), $refused, 'in another case');
+is(header([ 'X-Caller', "$me, $me" ]), $refused, 'a list');
+is(header([ 'X-Caller', $me ], [ 'X-Caller', $_ ]), $refused, "two: $_")
+    for $me, 'x', '';
+is(header([ 'X-Caller', $me ], [ 'X_Caller', 'x' ]), $refused,
+    'one that is spelt another way');
+
+# what a client could choose needs a word
+
+for my $case (
+    [ '$http_x_caller', qr/client might choose the value of "\$http_x_caller"/ ],
+    [ '${HTTP_X_caller}', qr/value of "\$HTTP_X_caller"/ ],
+    [ '$ssl_client_s_dn$arg_who', qr/value of "\$arg_who"/ ],
+    [ '$cookie_who', qr/add "trusted" when/ ],
+    [ '$remote_user', qr/use "\$ssl_client_s_dn"/ ],
+    [ '$http_x_caller trust', qr/invalid parameter "trust", "trusted" is/ ],
+    [ 'team-dr trusted', qr/value with a variable/ ],
+    [ 'signature trusted', qr/value with a variable/ ],
+) {
+    my ($value, $message) = @$case;
+    my ($rc, $said) = $t->check(location => "tccbs_identity $value;");
+
+    isnt($rc, 0, "$value is refused");
+    like($said, qr/\[emerg\] .*$message.* in \S+check\.conf:\d+/s,
+        "$value: message");
+}
+
+for my $value ('$ssl_client_s_dn', '$ssl_client_s_dn/$http_x_who trusted',
+    '$ssl_client_fingerprint')
+{
+    is(($t->check(location => "tccbs_identity $value;"))[0], 0, $value);
+}
 
 $t->done;
