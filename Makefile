@@ -104,7 +104,7 @@ $(OBJS)/pure/%.o: src/%.c $(HEADERS) $(OBJS)/nginx/Makefile
 	$(UNIT_CC) -c -o $@ $<
 
 $(OBJS)/tccbs: $(sort $(wildcard tools/*.c tools/*.h)) $(PURE_OBJS)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS) -lssl
 
 # what needs shared memory and nothing else of nginx
 

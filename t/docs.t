@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use JSON::XS;
 use Test::More;
 
 my $root = "$FindBin::Bin/..";
@@ -82,5 +83,31 @@ for my $block (qw/ account credential /) {
         like($entry, qr/`$name[ ;]/, "$block: $name is documented");
     }
 }
+
+# what a central credential should be allowed is what the gateway does
+
+my ($actions) = slurp('src/ngx_tccbs_call.c')
+    =~ /ngx_tccbs_actions\[\] = \{(.*?)\};/s;
+my $allowed = decode_json(slurp('examples/cam/policy.json'));
+
+is_deeply([ sort map { @{$_->{action}} } @{$allowed->{statement}} ],
+    [ sort map { "name/cbs:$_" } $actions =~ /ngx_string\("(\w+)"\)/g ],
+    'the policy allows the actions and no others');
+
+# the tests and checks that docs/security.md speaks of
+
+my $security = slurp('docs/security.md');
+
+ok(-e "$root/$_", "$_ is there") for $security =~ m{`(t/[\w/]+\.[tc])`}g;
+
+my %said = map { $_ => 1 } map { slurp($_) =~
+    /tccbs_doctor_say\(doctor, [^"]*?"(\w+)"/g } map { s{^$root/}{}r }
+    glob("$root/tools/doctor*.c");
+my ($table) = $security =~ /^\| check \|(.*?)\n\n/ms;
+my %told = map { $_ => 1 } map { /`(\w+)`/g } $table =~ /^\| (`[^|]*)\|/mg;
+
+delete $said{gateway};
+
+is_deeply([ sort keys %told ], [ sort keys %said ], 'the checks of the doctor');
 
 done_testing();

@@ -24,6 +24,8 @@ static tccbs_command_t  tccbs_commands[] = {
       tccbs_sign },
     { "explain", "explain [--conf FILE] [--snapshot ID] ACCOUNT ACTION FROM "
                  "[TO]...", tccbs_explain },
+    { "doctor", "doctor [--conf FILE] [--prefix DIR] [--pid FILE] "
+                "[--max-age DAYS] [--json]", tccbs_doctor },
     { "audit verify", "audit verify [--mac-key FILE] [--key VERIFIER "
                       "[--checkpoints DIR]]\n"
                       "             [--receipt RECEIPT]... FILE...",

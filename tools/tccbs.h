@@ -28,6 +28,7 @@
 int tccbs_key_new(int argc, char **argv);
 int tccbs_sign(int argc, char **argv);
 int tccbs_explain(int argc, char **argv);
+int tccbs_doctor(int argc, char **argv);
 int tccbs_audit_verify(int argc, char **argv);
 int tccbs_audit_seal(int argc, char **argv);
 int tccbs_audit_key(int argc, char **argv);

@@ -8,6 +8,7 @@ use warnings;
 
 use Digest::SHA qw/ sha256_hex /;
 use JSON::XS;
+use POSIX qw/ strftime /;
 
 my $json = JSON::XS->new->utf8->canonical;
 
@@ -124,6 +125,8 @@ sub layout {
 
     my $head = "HTTP/1.1 $status " . ($status == 200 ? 'OK' : 'Emulated')
         . "\r\nServer: emulator\r\n"
+        . ((grep { lc $_->[0] eq 'date' } @{$fault->{headers} // []}) ? ''
+            : strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime))
         . ($type eq '' ? '' : "Content-Type: $type\r\n")
         . join('', map { "$_->[0]: $_->[1]\r\n" } @{$fault->{headers} // []})
         . ($is{big_header} ? 'X-Big: ' . ('x' x ($fault->{bytes} // 65536))
