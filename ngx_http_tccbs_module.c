@@ -13,11 +13,13 @@
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
+#include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_mapped.h"
 #include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
 #include "ngx_http_tccbs_restore.h"
 #include "ngx_http_tccbs_set.h"
+#include "ngx_http_tccbs_status.h"
 #include "ngx_http_tccbs_variables.h"
 
 
@@ -118,6 +120,13 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
     { ngx_string("tccbs_pass"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_tccbs_set_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("tccbs_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_tccbs_set_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -367,6 +376,13 @@ ngx_http_tccbs_account(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (ngx_strcmp(value[1].data, "none") == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "tccbs_account \"none\" is what tccbs_status calls "
+                           "requests without an account, use another name");
+        return NGX_CONF_ERROR;
+    }
+
     account = ngx_pcalloc(cf->pool, sizeof(ngx_http_tccbs_account_t));
     slot = ngx_array_push(&mcf->accounts);
 
@@ -460,6 +476,8 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_tccbs_module);
 
+    ngx_http_tccbs_metrics_loaded(mcf ? mcf->loaded : NULL);
+
     if (mcf == NULL || !mcf->pass) {
         return NGX_OK;
     }
@@ -502,6 +520,10 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_http_tccbs_key_published(mcf->zone);
+
+    if (ngx_http_tccbs_count_init(mcf) != NGX_OK) {
+        goto full;
+    }
 
     if (ngx_test_config) {
         return NGX_OK;
@@ -548,6 +570,7 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_tccbs_takeover_master(&mcf->audit.takeover);
+    ngx_http_tccbs_metrics_worker();
 
     if (ngx_tccbs_crypto_init() != NGX_OK
         || ngx_http_tccbs_key_init(cycle, mcf->nkeys) != NGX_OK
@@ -574,4 +597,5 @@ ngx_http_tccbs_exit_process(ngx_cycle_t *cycle)
     ngx_http_tccbs_recovery_exit();
     ngx_http_tccbs_audit_exit(cycle);
     ngx_http_tccbs_key_exit();
+    ngx_http_tccbs_metrics_worker_exit();
 }

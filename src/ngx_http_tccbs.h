@@ -33,6 +33,10 @@ typedef struct {
     ngx_str_t                      key_master;   /* in the arena, or empty */
     ngx_http_tccbs_audit_conf_t    audit;
     u_char                         policy[16];   /* digest, hexadecimal */
+    ngx_http_tccbs_recent_t       *recent;
+    ngx_atomic_t                  *nobody;       /* metrics without account */
+    ngx_uint_t                    *loaded;       /* it is in use */
+    ngx_uint_t                     status;       /* tccbs_status is used */
     ngx_uint_t                     pass;         /* tccbs_pass is used */
     time_t                         hold;         /* the longest */
     time_t                         replay_window;
@@ -49,6 +53,9 @@ typedef struct {
     ngx_str_t                      host;         /* of tccbs_pass */
     ngx_str_t                      name;         /* verified, SNI, signed */
     ngx_uint_t                     pass;
+    u_char                        *status_file;  /* of tccbs_status */
+    ngx_uint_t                     status;       /* its line, or 0 */
+    ngx_uint_t                     local;        /* status for this host only */
 
     ngx_http_tccbs_identity_t     *identity;     /* NULL: by signature */
     ngx_array_t                   *signed_hosts; /* ngx_str_t */
@@ -168,6 +175,9 @@ struct ngx_http_tccbs_ctx_s {
     unsigned                       answered:1;
     unsigned                       replaced:1;
 };
+
+
+#define NGX_HTTP_TCCBS_VERSION  "0.1.0"
 
 
 extern ngx_module_t  ngx_http_tccbs_module;

@@ -41,6 +41,7 @@ struct ngx_http_tccbs_account_s {
     ngx_uint_t                    weight;
 
     ngx_http_tccbs_usage_t       *usage;
+    ngx_atomic_t                 *metrics;
 };
 
 

@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_answer.h"
+#include "ngx_http_tccbs_count.h"
 
 
 #define NGX_HTTP_TCCBS_TRACE_MAX  64
@@ -380,6 +381,10 @@ ngx_http_tccbs_header_filter(ngx_http_request_t *r)
         ctx->id = id;
 
         ngx_http_set_ctx(r, ctx, ngx_http_tccbs_module);
+
+        ngx_http_tccbs_count_answer(ngx_http_get_module_main_conf(r,
+                                                     ngx_http_tccbs_module),
+                                    &sc->code);
     }
 
     ctx->body_out = ngx_http_tccbs_answer_body(r, &id, &sc->code,

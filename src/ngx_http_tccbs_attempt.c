@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_attempt.h"
+#include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_duplicate.h"
 #include "ngx_http_tccbs_outcome.h"
 #include "ngx_http_tccbs_receive.h"
@@ -64,6 +65,8 @@ ngx_http_tccbs_attempt_start(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
     attempt->request = sr;
     attempt->started = 1;
+
+    ngx_http_tccbs_count_attempt(ctx);
 
     return NGX_OK;
 }

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_batch.h"
+#include "ngx_http_tccbs_metrics.h"
 
 
 #define NGX_HTTP_TCCBS_BATCH_BUFFER  65536
@@ -41,6 +42,8 @@ ngx_http_tccbs_batch_append(ngx_http_tccbs_batch_t *batch, ngx_str_t *id,
     if (p == NULL) {
         return NGX_ERROR;
     }
+
+    batch->kinds[ngx_http_tccbs_families_kind(rest)]++;
 
     batch->pos = p;
     batch->last = ngx_http_tccbs_chain_seq();
@@ -117,6 +120,12 @@ ngx_http_tccbs_batch_done(ngx_http_tccbs_batch_t *batch)
 
     for (i = 0; i < batch->nflights; i++) {
         ngx_http_tccbs_flight_free(batch->flights[i]);
+    }
+
+    for (i = 0; i < NGX_HTTP_TCCBS_NKINDS; i++) {
+        ngx_http_tccbs_metrics_add(NULL, NGX_HTTP_TCCBS_M_RECORDS, i, 0,
+                                   batch->kinds[i]);
+        batch->kinds[i] = 0;
     }
 
     batch->pos = batch->start;

@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_chain.h"
+#include "ngx_http_tccbs_families.h"
 
 
 /* Records appended together, and whose flights end when they are durable. */
@@ -28,6 +29,7 @@ typedef struct {
     ngx_http_tccbs_flight_t     **flights;
     ngx_uint_t                    nflights;
     ngx_uint_t                    nalloc;
+    ngx_uint_t                    kinds[NGX_HTTP_TCCBS_NKINDS];
 } ngx_http_tccbs_batch_t;
 
 

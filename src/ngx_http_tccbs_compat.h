@@ -48,5 +48,62 @@
 
 #endif
 
+/*
+ * What the location that is being merged has of ngx_http_access_module, whose
+ * configuration nginx keeps to itself: since 1.5.3 lists that are NULL without
+ * a rule.  The module may have been left out of nginx.
+ */
+
+typedef struct {
+    ngx_array_t       *rules;
+#if (NGX_HAVE_INET6)
+    ngx_array_t       *rules6;
+#endif
+#if (NGX_HAVE_UNIX_DOMAIN)
+    ngx_array_t       *rules_un;
+#endif
+} ngx_http_tccbs_access_conf_t;
+
+
+static ngx_inline ngx_uint_t
+ngx_http_tccbs_access_rules(ngx_conf_t *cf)
+{
+    ngx_uint_t                     i;
+    ngx_module_t                  *module;
+    ngx_http_conf_ctx_t           *ctx;
+    ngx_http_tccbs_access_conf_t  *acf;
+
+    ctx = cf->ctx;
+    acf = NULL;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+
+        module = cf->cycle->modules[i];
+
+        if (ngx_strcmp(module->name, "ngx_http_access_module") == 0) {
+            acf = ctx->loc_conf[module->ctx_index];
+            break;
+        }
+    }
+
+    if (acf == NULL) {
+        return 0;
+    }
+
+#if (NGX_HAVE_INET6)
+    if (acf->rules6) {
+        return 1;
+    }
+#endif
+
+#if (NGX_HAVE_UNIX_DOMAIN)
+    if (acf->rules_un) {
+        return 1;
+    }
+#endif
+
+    return acf->rules != NULL;
+}
+
 
 #endif /* _NGX_HTTP_TCCBS_COMPAT_H_INCLUDED_ */

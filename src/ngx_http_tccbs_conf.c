@@ -11,6 +11,7 @@
 
 #include "ngx_http_tccbs_conf.h"
 #include "ngx_http_tccbs_protect.h"
+#include "ngx_http_tccbs_status.h"
 
 
 static char *ngx_http_tccbs_init_accounts(ngx_conf_t *cf,
@@ -46,6 +47,9 @@ ngx_http_tccbs_create_main_conf(ngx_conf_t *cf)
      *     mcf->key_master = { 0, NULL };
      *     mcf->logs = { NULL };
      *     mcf->audit = { 0 };
+     *     mcf->recent = NULL;
+     *     mcf->nobody = NULL;
+     *     mcf->status = 0;
      *     mcf->pass = 0;
      */
 
@@ -53,6 +57,7 @@ ngx_http_tccbs_create_main_conf(ngx_conf_t *cf)
     mcf->arena = ngx_tccbs_arena_create(cf->pool);
 
     if (mcf->arena == NULL
+        || ngx_http_tccbs_metrics_begin(cf->pool, &mcf->loaded) != NGX_OK
         || ngx_array_init(&mcf->credentials, cf->pool, 2,
                           sizeof(ngx_http_tccbs_credential_t *))
            != NGX_OK
@@ -87,6 +92,13 @@ ngx_http_tccbs_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     ngx_conf_init_value(mcf->core_dump, 0);
+
+    if (mcf->status && !mcf->pass) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"tccbs_status\" has nothing to show without a "
+                      "location with \"tccbs_pass\"");
+        return NGX_CONF_ERROR;
+    }
 
     mcf->audit.zone = mcf->zone;
 
@@ -405,6 +417,10 @@ ngx_http_tccbs_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (ngx_http_tccbs_merge_ssl(cf, conf, prev) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    if (conf->status) {
+        ngx_http_tccbs_status_merge(cf, conf);
     }
 
     if (!conf->pass) {

@@ -12,7 +12,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_tccbs_metrics.h"
 #include "ngx_http_tccbs_queue.h"
+#include "ngx_http_tccbs_recent.h"
 #include "ngx_tccbs_conf.h"
 #include "ngx_tccbs_tc3.h"
 
@@ -33,6 +35,8 @@ struct ngx_http_tccbs_credential_s {
     ngx_uint_t                queue_max;
 
     ngx_http_tccbs_budget_t  *budget[2];
+    ngx_http_tccbs_pace_t    *pace[2];
+    ngx_atomic_t             *metrics;
 };
 
 

@@ -240,6 +240,7 @@ ngx_http_tccbs_duplicate_what(ngx_http_tccbs_ctx_t *ctx,
     hold->zone = ctx->mcf->zone;
     hold->pool = ctx->request->pool;
     hold->credential = ctx->account->credential->name;
+    hold->account = ctx->account->name;
     hold->snapshot = ctx->call.snapshot;
     hold->id = ctx->id;
     hold->tag = ctx->call.tag;
@@ -260,7 +261,7 @@ ngx_http_tccbs_duplicate_sent(ngx_http_tccbs_ctx_t *ctx)
 void
 ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_str_t                 answer;
+    ngx_str_t                 answer, none = ngx_null_string;
     ngx_tccbs_out_t           out;
     ngx_http_tccbs_stored_t  *entry;
 
@@ -280,7 +281,7 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
             ngx_http_tccbs_store_forget(ctx->mcf->zone, entry);
 
         } else {
-            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL,
+            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL, &none,
                                       ctx->lcf->hold);
         }
 
@@ -312,7 +313,7 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
         /* what was done is not done again, even if nobody can repeat it */
 
         if (ctx->outcome != NGX_TCCBS_REJECTED) {
-            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL,
+            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL, &none,
                                       ctx->lcf->hold);
             return;
         }

@@ -87,6 +87,8 @@ ngx_http_tccbs_hold_claim(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     time_t seconds, u_char key[NGX_TCCBS_SHA256_LEN])
 {
     ngx_int_t                 rc;
+    ngx_str_t                 about;
+    ngx_tccbs_out_t           out;
     ngx_http_tccbs_found_t    found;
     ngx_http_tccbs_stored_t  *entry;
 
@@ -100,7 +102,25 @@ ngx_http_tccbs_hold_claim(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
                                     hold->pool, &entry, &found);
 
     if (rc == NGX_OK) {
-        ngx_http_tccbs_store_hold(hold->zone, entry, hold->call, seconds);
+
+        ngx_tccbs_out_init(&out, hold->pool, 256);
+        ngx_tccbs_out_lit(&out, "\"account\":");
+        ngx_tccbs_out_string(&out, &hold->account);
+        ngx_tccbs_out_lit(&out, ",\"credential\":");
+        ngx_tccbs_out_string(&out, &hold->credential);
+        ngx_tccbs_out_lit(&out, ",\"snapshot\":");
+        ngx_tccbs_out_string(&out, &hold->snapshot);
+        ngx_tccbs_out_lit(&out, ",\"region\":");
+        ngx_tccbs_out_string(&out, region);
+
+        ngx_str_null(&about);
+
+        if (!out.failed) {
+            about = ngx_tccbs_out_str(&out);
+        }
+
+        ngx_http_tccbs_store_hold(hold->zone, entry, hold->call, &about,
+                                  seconds);
     }
 
     return rc;

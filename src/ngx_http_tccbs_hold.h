@@ -25,6 +25,7 @@ typedef struct {
     ngx_shm_zone_t            *zone;
     ngx_pool_t                *pool;
     ngx_str_t                  credential;    /* its name */
+    ngx_str_t                  account;       /* that asked, for people */
     ngx_str_t                  snapshot;      /* the source */
     ngx_str_t                  id;            /* of the call's records */
     ngx_str_t                  tag;           /* of the new names, or empty */

@@ -10,6 +10,7 @@
 #include <ngx_event.h>
 
 #include "ngx_http_tccbs_journal.h"
+#include "ngx_http_tccbs_metrics.h"
 
 #include <sys/statvfs.h>
 
@@ -30,6 +31,7 @@ typedef struct {
     ngx_uint_t                         found;
     const char                        *failed;    /* the call that failed */
     ngx_err_t                          err;
+    uint64_t                           synced;    /* took so long, or 0 */
     ngx_uint_t                         done;
 } ngx_http_tccbs_journal_task_t;
 
@@ -63,6 +65,7 @@ static ngx_int_t ngx_http_tccbs_journal_put(ngx_http_tccbs_journal_task_t *ctx,
     const u_char *p, size_t len);
 static ngx_int_t ngx_http_tccbs_journal_sync(
     ngx_http_tccbs_journal_task_t *ctx);
+static uint64_t ngx_http_tccbs_journal_clock(void);
 static ngx_int_t ngx_http_tccbs_journal_fail(
     ngx_http_tccbs_journal_task_t *ctx, const char *what);
 static void ngx_http_tccbs_journal_done(ngx_event_t *ev);
@@ -353,6 +356,7 @@ ngx_http_tccbs_journal_prepare(u_char *data, size_t len, ngx_uint_t flags)
     ctx->found = 0;
     ctx->failed = NULL;
     ctx->err = 0;
+    ctx->synced = 0;
     ctx->done = 0;
 }
 
@@ -523,12 +527,17 @@ static ngx_int_t
 ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
 {
     ngx_fd_t  dir;
+    uint64_t  start;
+
+    start = ngx_http_tccbs_journal_clock();
 
     while (fdatasync(ctx->fd) == -1) {
         if (ngx_errno != NGX_EINTR) {
             return ngx_http_tccbs_journal_fail(ctx, "fdatasync()");
         }
     }
+
+    ctx->synced = ngx_http_tccbs_journal_clock() - start + 1;
 
     if (!ctx->fresh) {
         return NGX_OK;
@@ -555,6 +564,19 @@ ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
     ctx->fresh = (ctx->failed != NULL);
 
     return ctx->fresh ? NGX_ERROR : NGX_OK;
+}
+
+
+/* Microseconds; the time of the event loop is not for threads. */
+
+static uint64_t
+ngx_http_tccbs_journal_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 
@@ -590,6 +612,14 @@ ngx_http_tccbs_journal_done(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_tccbs_journal_result(ngx_http_tccbs_journal_task_t *ctx)
 {
+    if (ctx->synced) {
+        ngx_http_tccbs_metrics_observe(NULL, NGX_HTTP_TCCBS_M_SYNC, 0,
+                                       ctx->synced);
+    }
+
+    ngx_http_tccbs_metrics_journal(ctx->failed != NULL,
+                                   ctx->found & NGX_HTTP_TCCBS_JOURNAL_FULL);
+
     if (ctx->failed == NULL) {
         return NGX_OK;
     }

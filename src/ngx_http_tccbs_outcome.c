@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_duplicate.h"
 #include "ngx_http_tccbs_evidence.h"
 #include "ngx_http_tccbs_outcome.h"
@@ -36,6 +37,7 @@ ngx_http_tccbs_settle(ngx_http_tccbs_ctx_t *ctx)
     ngx_http_tccbs_classify(ctx);
     ngx_http_tccbs_throttle(ctx);
     ngx_http_tccbs_record_outcome(ctx);
+    ngx_http_tccbs_count_outcome(ctx);
 
     if (!ctx->retry) {
         ngx_http_tccbs_duplicate_done(ctx);
@@ -70,6 +72,7 @@ ngx_http_tccbs_throttle(ngx_http_tccbs_ctx_t *ctx)
     }
 
     ngx_http_tccbs_queue_throttled(budget);
+    ngx_http_tccbs_count_throttled(ctx);
 
     ctx->throttled++;
 

@@ -155,6 +155,7 @@ static ngx_int_t
 ngx_http_tccbs_process_field(ngx_http_request_t *r,
     ngx_http_tccbs_attempt_t *attempt)
 {
+    time_t     date;
     ngx_str_t  name, value;
 
     name.data = r->header_name_start;
@@ -195,6 +196,14 @@ ngx_http_tccbs_process_field(ngx_http_request_t *r,
 
         if (!ngx_http_tccbs_is(value, "keep-alive")) {
             attempt->close = 1;
+        }
+
+    } else if (ngx_http_tccbs_is(name, "date")) {
+
+        date = ngx_parse_http_time(value.data, value.len);
+
+        if (date != NGX_ERROR) {
+            ngx_http_tccbs_metrics_skew(date);
         }
     }
 

@@ -11,6 +11,7 @@
 
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_attempt.h"
+#include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_decode.h"
 #include "ngx_http_tccbs_duplicate.h"
 #include "ngx_http_tccbs_headers.h"
@@ -230,6 +231,8 @@ ngx_http_tccbs_cleanup(void *data)
     if (ctx->outcome == NGX_TCCBS_NONE || ctx->outcome == NGX_TCCBS_NOT_SENT) {
         ngx_http_tccbs_limit_refund(ctx);
     }
+
+    ngx_http_tccbs_count(ctx);
 }
 
 

@@ -235,6 +235,7 @@ ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold, ngx_shm_zone_t *zone,
     hold->credential = ngx_http_tccbs_restore_member(
                                ngx_tccbs_json_get(intent, "credential"),
                                "name");
+    hold->account = ngx_http_tccbs_restore_member(intent, "account");
     hold->snapshot = ngx_http_tccbs_restore_member(intent, "snapshot");
     hold->id = ngx_http_tccbs_restore_member(intent, "id");
     hold->tag = ngx_http_tccbs_restore_member(intent, "tag");

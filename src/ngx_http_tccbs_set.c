@@ -86,6 +86,10 @@ ngx_http_tccbs_set_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    if (lcf->status) {
+        return "cannot be used where \"tccbs_status\" is";
+    }
+
     value = cf->args->elts;
     url = &value[1];
 

@@ -30,6 +30,8 @@ static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry,
 static void ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n);
 static void ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry);
+static void ngx_http_tccbs_store_clear(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry);
 
 
 ngx_int_t
@@ -169,6 +171,8 @@ ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
         goto done;
     }
 
+    p = NULL;
+
     if (snapshot->len) {
         p = ngx_slab_alloc_locked(shpool, snapshot->len);
         if (p == NULL) {
@@ -176,10 +180,12 @@ ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
         }
 
         ngx_memcpy(p, snapshot->data, snapshot->len);
-
-        e->answer = p;
-        e->len = snapshot->len;
     }
+
+    ngx_http_tccbs_store_clear(shpool, e);
+
+    e->answer = p;
+    e->len = snapshot->len;
 
     expires = ngx_http_tccbs_zone_now() + seconds;
 
@@ -227,6 +233,7 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
         /* no room for the answer: the copy is not to be made again anyhow */
 
         entry->state = NGX_HTTP_TCCBS_HELD;
+        entry->since = ngx_http_tccbs_zone_now();
     }
 
     entry->outcome = outcome;
@@ -240,7 +247,8 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
 
 void
 ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
-    ngx_http_tccbs_stored_t *entry, const u_char *call, time_t seconds)
+    ngx_http_tccbs_stored_t *entry, const u_char *call,
+    const ngx_str_t *about, time_t seconds)
 {
     ngx_slab_pool_t  *shpool;
 
@@ -252,11 +260,81 @@ ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
         ngx_memcpy(entry->call, call, sizeof(entry->call));
     }
 
+    /* without room for it the entry is held all the same */
+
+    if (about->len) {
+        entry->answer = ngx_slab_alloc_locked(shpool, about->len);
+
+        if (entry->answer) {
+            ngx_memcpy(entry->answer, about->data, about->len);
+            entry->len = about->len;
+        }
+    }
+
     entry->state = NGX_HTTP_TCCBS_HELD;
-    entry->expires = ngx_http_tccbs_zone_now() + seconds;
+    entry->since = ngx_http_tccbs_zone_now();
+    entry->expires = entry->since + seconds;
     entry->owner = 0;
 
     ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_pool_t *pool,
+    ngx_uint_t max, ngx_array_t *held, ngx_uint_t *n)
+{
+    time_t                    now;
+    ngx_queue_t              *q;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_tccbs_shm_t     *shm;
+    ngx_http_tccbs_held_t    *h;
+    ngx_http_tccbs_stored_t  *e;
+
+    if (ngx_array_init(held, pool, max, sizeof(ngx_http_tccbs_held_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    shm = shpool->data;
+    now = ngx_http_tccbs_zone_now();
+    *n = 0;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    for (q = ngx_queue_head(&shm->queue);
+         q != ngx_queue_sentinel(&shm->queue);
+         q = ngx_queue_next(q))
+    {
+        e = ngx_queue_data(q, ngx_http_tccbs_stored_t, queue);
+
+        if (e->state != NGX_HTTP_TCCBS_HELD || e->expires <= now
+            || (*n)++ >= max)
+        {
+            continue;
+        }
+
+        h = ngx_array_push(held);
+
+        ngx_memcpy(h->id, e->id, sizeof(h->id));
+        h->age = now - e->since;
+        h->left = e->expires - now;
+        h->about.len = e->len;
+        h->about.data = e->len ? ngx_pnalloc(pool, e->len) : NULL;
+
+        if (h->about.data) {
+            ngx_memcpy(h->about.data, e->answer, e->len);
+
+        } else {
+            h->about.len = 0;
+        }
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return NGX_OK;
 }
 
 
@@ -384,11 +462,7 @@ static void
 ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
 {
-    if (entry->answer) {
-        ngx_slab_free_locked(shpool, entry->answer);
-        entry->answer = NULL;
-        entry->len = 0;
-    }
+    ngx_http_tccbs_store_clear(shpool, entry);
 
     ngx_memcpy(entry->id, id->data, sizeof(entry->id));
 
@@ -417,7 +491,8 @@ ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
     }
 
     entry->state = NGX_HTTP_TCCBS_HELD;
-    entry->expires = ngx_http_tccbs_zone_now() + hold;
+    entry->since = ngx_http_tccbs_zone_now();
+    entry->expires = entry->since + hold;
     entry->owner = 0;
 
     return 1;
@@ -474,9 +549,19 @@ ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
     ngx_rbtree_delete(&shm->stored, &entry->node);
     ngx_queue_remove(&entry->queue);
 
+    ngx_http_tccbs_store_clear(shpool, entry);
+    ngx_slab_free_locked(shpool, entry);
+}
+
+
+static void
+ngx_http_tccbs_store_clear(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry)
+{
     if (entry->answer) {
         ngx_slab_free_locked(shpool, entry->answer);
+        entry->answer = NULL;
     }
 
-    ngx_slab_free_locked(shpool, entry);
+    entry->len = 0;
 }

@@ -42,8 +42,9 @@ typedef struct {
     ngx_atomic_t             sent;            /* a byte of it may have left */
     ngx_uint_t               again;           /* answer for who waited only */
     ngx_uint_t               outcome;
+    time_t                   since;           /* held */
     time_t                   expires;
-    u_char                  *answer;
+    u_char                  *answer;          /* or what is held */
     size_t                   len;
 } ngx_http_tccbs_stored_t;
 
@@ -98,15 +99,31 @@ void ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
 
 /*
  * The end of what was claimed: answered for "seconds", for those who waited
- * only when "again" is set; held, a region for the call "call"; or forgotten.
+ * only when "again" is set; held, a region for the call "call", with a text
+ * that says what is held; or forgotten.
  */
 void ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry, ngx_uint_t outcome, ngx_str_t *answer,
     time_t seconds, ngx_uint_t again);
 void ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
-    ngx_http_tccbs_stored_t *entry, const u_char *call, time_t seconds);
+    ngx_http_tccbs_stored_t *entry, const u_char *call,
+    const ngx_str_t *about, time_t seconds);
 void ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry);
+
+/*
+ * What is held: how many there are, and copies in "pool" of up to "max" of
+ * them, in an array of ngx_http_tccbs_held_t.  NGX_OK or NGX_ERROR.
+ */
+typedef struct {
+    u_char                   id[NGX_TCCBS_UUID_LEN];
+    ngx_str_t                about;
+    time_t                   age;             /* seconds */
+    time_t                   left;
+} ngx_http_tccbs_held_t;
+
+ngx_int_t ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_pool_t *pool,
+    ngx_uint_t max, ngx_array_t *held, ngx_uint_t *n);
 
 
 #endif /* _NGX_HTTP_TCCBS_STORE_H_INCLUDED_ */

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_refuse.h"
 #include "ngx_http_tccbs_turn.h"
 
@@ -49,6 +50,11 @@ ngx_http_tccbs_turn(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                   &account->usage->finish[action],
                                   account->weight, credential->cost[action],
                                   credential->queue_max, &delay);
+
+    if (rc == NGX_OK) {
+        ngx_http_tccbs_count_turn(ctx);
+        return NGX_OK;
+    }
 
     if (rc == NGX_AGAIN) {
         ctx->delay = delay;
