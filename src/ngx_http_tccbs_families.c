@@ -56,6 +56,7 @@ static const ngx_str_t  ngx_http_tccbs_rules[] = {
     ngx_string("hold"),
     ngx_string("queue"),
     ngx_string("audit"),
+    ngx_string("takeover"),
     ngx_string("upstream"),
     ngx_string("credential"),
     ngx_string("time-out"),
