@@ -153,6 +153,7 @@ struct ngx_http_tccbs_ctx_s {
     ngx_msec_t                     queued;       /* since then */
     ngx_msec_t                     waiting;      /* for so long */
     ngx_uint_t                     throttled;    /* attempts refused so */
+    ngx_uint_t                     term;         /* of the zone, on entry */
 
     ngx_http_tccbs_flight_t       *flight;       /* open intent */
     ngx_str_t                      receipt;      /* of that intent */

@@ -55,6 +55,9 @@ static void ngx_http_tccbs_wait(ngx_http_tccbs_ctx_t *ctx,
     ngx_event_handler_pt handler, ngx_msec_t timeout);
 static void ngx_http_tccbs_wake(ngx_http_tccbs_ctx_t *ctx, ngx_int_t rc);
 
+static ngx_int_t ngx_http_tccbs_enter(ngx_http_request_t *r,
+    ngx_http_tccbs_ctx_t *ctx);
+static ngx_int_t ngx_http_tccbs_superseded(ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_intend(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_intent_timeout(ngx_event_t *ev);
@@ -75,6 +78,7 @@ static ngx_http_tccbs_stage_pt  ngx_http_tccbs_stages[] = {
     ngx_http_tccbs_identify,
     ngx_http_tccbs_decode,
     ngx_http_tccbs_permit,
+    ngx_http_tccbs_enter,
     ngx_http_tccbs_limit,
     ngx_http_tccbs_duplicate,
     ngx_http_tccbs_turn,
@@ -496,6 +500,30 @@ ngx_http_tccbs_intent_timeout(ngx_event_t *ev)
 }
 
 
+/*
+ * What the zone knows of other calls is good as long as it is the one that
+ * sends: before it is asked, and until the call is sent.
+ */
+
+static ngx_int_t
+ngx_http_tccbs_enter(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
+{
+    ctx->term = ngx_http_tccbs_takeover_present(&ctx->mcf->audit.takeover);
+
+    return ctx->term ? NGX_OK : ngx_http_tccbs_superseded(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_superseded(ngx_http_tccbs_ctx_t *ctx)
+{
+    return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "takeover",
+                                 "Another nginx has taken over; nothing was "
+                                 "sent to Tencent Cloud, the call can be "
+                                 "repeated.");
+}
+
+
 /* SEND: one attempt; whatever becomes of it is settled when it ends. */
 
 static ngx_int_t
@@ -509,11 +537,10 @@ ngx_http_tccbs_send(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "Tencent Cloud.");
     }
 
-    if (!ngx_http_tccbs_takeover_present(&ctx->mcf->audit.takeover)) {
-        return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "takeover",
-                                     "Another nginx has taken over; nothing "
-                                     "was sent to Tencent Cloud, the call can "
-                                     "be repeated.");
+    if (ngx_http_tccbs_takeover_present(&ctx->mcf->audit.takeover)
+        != ctx->term)
+    {
+        return ngx_http_tccbs_superseded(ctx);
     }
 
     left = (ngx_msec_int_t) (ctx->start + ctx->lcf->total_timeout

@@ -34,7 +34,7 @@ static void ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent);
 static void ngx_http_tccbs_restore_settled(void *data,
     ngx_http_tccbs_line_t *line);
-static void ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx,
+static ngx_int_t ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
     ngx_str_t *id, time_t left);
 static ngx_tccbs_json_t *ngx_http_tccbs_restore_parse(ngx_pool_t *pool,
@@ -61,7 +61,7 @@ ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf,
     ctx.conf = conf;
     ctx.hold = hold;
     ctx.window = window;
-    ctx.upgrade = (ngx_inherited || conf->takeover.shm->again);
+    ctx.upgrade = (ngx_inherited || conf->takeover.shm->term);
     ctx.nopen = 0;
 
     scan.path = conf->journal.path;
@@ -149,10 +149,15 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
                                     in, out);
 
     } else if ((ngx_tccbs_is(&end, "success") || ngx_tccbs_is(&end, "partial"))
-               && left + ctx->window > 0)
+               && left + ctx->window > 0
+               && ngx_http_tccbs_restore_answer(ctx, pool, in, out, &id,
+                                                left + ctx->window)
+                  == NGX_AGAIN)
     {
-        ngx_http_tccbs_restore_answer(ctx, pool, in, out, &id,
-                                      left + ctx->window);
+        /* the same call waits to be sent here, which it will not be */
+
+        ngx_http_tccbs_restore_hold(ctx->conf->zone, left + ctx->window, pool,
+                                    in, out);
     }
 
 done:
@@ -361,13 +366,17 @@ done:
 }
 
 
-/* The answer as Tencent gave it, from what was recorded of it. */
+/*
+ * The answer as Tencent gave it, from what was recorded of it.  NGX_AGAIN when
+ * the same call is flying.
+ */
 
-static void
+static ngx_int_t
 ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
     ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome, ngx_str_t *id,
     time_t left)
 {
+    ngx_int_t                 rc;
     ngx_str_t                 call, tcid, answer;
     ngx_uint_t                n, partial;
     ngx_tccbs_out_t           out;
@@ -385,12 +394,12 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
         || ngx_tccbs_unhex(key, call.data, sizeof(key)) != NGX_OK
         || set == NULL)
     {
-        return;
+        return NGX_ERROR;
     }
 
     per = ngx_palloc(pool, set->n * sizeof(ngx_tccbs_result_t));
     if (per == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
     n = 0;
@@ -409,16 +418,21 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
 
     answer = ngx_tccbs_out_str(&out);
 
-    if (!out.failed
-        && ngx_http_tccbs_store_claim(ctx->conf->zone, key, id, 0, ctx->hold,
-                                      pool, &entry, &found)
-           == NGX_OK)
-    {
+    if (out.failed) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_tccbs_store_claim(ctx->conf->zone, key, id, 0, ctx->hold,
+                                    pool, &entry, &found);
+
+    if (rc == NGX_OK) {
         ngx_http_tccbs_store_answer(ctx->conf->zone, entry,
                                     partial ? NGX_TCCBS_PARTIAL
                                             : NGX_TCCBS_SUCCESS,
                                     &answer, left, 0);
     }
+
+    return rc;
 }
 
 

@@ -194,8 +194,8 @@ ngx_http_tccbs_takeover_taken(ngx_http_tccbs_takeover_t *takeover)
 {
     ngx_memory_barrier();
 
+    takeover->shm->term++;
     takeover->shm->taken = 1;
-    takeover->shm->again = 1;
     takeover->shm->taker = 0;
 }
 
@@ -233,7 +233,7 @@ ngx_http_tccbs_takeover_present(ngx_http_tccbs_takeover_t *takeover)
 
     ngx_memory_barrier();
 
-    return same && takeover->shm->taken;
+    return (same && takeover->shm->taken) ? takeover->shm->term : 0;
 }
 
 

@@ -56,7 +56,10 @@ ngx_int_t ngx_http_tccbs_takeover_take(
     ngx_http_tccbs_takeover_t *takeover);
 void ngx_http_tccbs_takeover_taken(ngx_http_tccbs_takeover_t *takeover);
 
-/* Asked before each attempt: 0 when it is not for this zone to send. */
+/*
+ * 0 when it is not for this zone to send; otherwise how often it has taken
+ * over: what was looked up in it is good for as long as that is the same.
+ */
 ngx_uint_t ngx_http_tccbs_takeover_present(
     ngx_http_tccbs_takeover_t *takeover);
 

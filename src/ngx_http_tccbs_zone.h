@@ -88,7 +88,7 @@ typedef struct {
     uint64_t                  number;         /* 0 until it is chosen */
     ngx_atomic_t              taken;          /* over, with what is logged */
     ngx_atomic_t              taker;          /* pid */
-    ngx_uint_t                again;          /* not for the first time */
+    ngx_atomic_t              term;           /* how often that was */
 
     ngx_uint_t                nflights;
     ngx_http_tccbs_flight_t  *flights;

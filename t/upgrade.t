@@ -23,7 +23,12 @@ my $action = 'CopySnapshotCrossRegions';
 my $t = TCCBS::Test->new(workers => 2, exempt => [ qr/exited on signal 9/,
     qr/open socket #\d+ left/ ]);
 
-$t->run(daemon => 'on', location => 'tccbs_hold 30s; tccbs_read_timeout 20s;');
+$t->credential('lazy');
+$t->run(daemon => 'on', accounts => $t->account('team-dr')
+        . $t->account('queued', credential => 'lazy'),
+    credential => join('', map { "tccbs_credential $_->[0] { "
+        . "file $t->{dir}/keys/$_->[0].json; limit $_->[1]; }" }
+        [ prod => '10000r/s' ], [ lazy => '1r/s' ]), location => 'tccbs_hold 30s; tccbs_read_timeout 20s;');
 
 sub master_gone {
     my ($pid) = @_;
@@ -38,6 +43,14 @@ sub flying {
     $client->send($client->request($action, $params, close => 1));
     $t->wait_for(sub { $t->sent($params) }) or die "not sent\n";
     return ($client, $params);
+}
+
+# the same snapshots, whatever tells of them
+
+sub made_so {
+    my ($r, $first, $name) = @_;
+    is_deeply($r->{response}{SnapshotCopyResultSet},
+        $first->{response}{SnapshotCopyResultSet}, $name);
 }
 
 # the old master has its pid file back, and takes USR2 again
@@ -91,7 +104,7 @@ ok(master_gone($old), 'the old master is gone');
 $t->{pid} = $new;
 ok($t->wait_for(sub { ($r = $t->call($action, $params))->{code} eq '' }),
     'then the call is answered');
-is($r->{body}, $first->{body}, 'with the answer it had');
+made_so($r, $first, 'with what it has made');
 is($r->{headers}{'x-tccbs-duplicate-of'}, $first->{headers}{'x-tccbs-id'},
     'as a duplicate');
 is($t->sent($params), 1, 'made once');
@@ -122,16 +135,25 @@ is(($first = $client->answer)->{code}, '', 'back: it is answered');
 ok(master_gone($new), 'back: the new master is gone');
 ok($t->wait_for(sub { ($r = $t->call($action, $params))->{code} eq '' }),
     'back: the call has its answer');
-is($r->{body}, $first->{body}, 'back: the one it had');
+made_so($r, $first, 'back: the one it had');
 is_deeply([ ends($params) ], [ 'success' ], 'back: one outcome');
 is($t->sent($params), 1, 'back: made once');
 
 # a new binary that dies: the old one takes over again, and clears up
 
 back();
+
+my $twin = copy();
+my @queue = map { my $c = $t->client(account => 'queued');
+    $c->send($c->request($action, $_, close => 1));
+    sleep 0.1;
+    $c } (map { copy() } 1 .. 7), $twin;
+
 $new = $t->upgrade;
 @old = grep { $_ != $new } $t->workers;
 kill 'STOP', @old;
+$first = $t->call($action, $twin, client => { account => 'queued' });
+is($first->{code}, '', 'dead: a call that waits in an old worker is made');
 ($client, $params) = flying();
 my @dead = ($new, $t->children($new));
 kill 'KILL', @dead;
@@ -144,6 +166,12 @@ ok($t->wait_for(sub { ends($params) }), 'dead: there is an outcome');
 is_deeply([ ends($params) ], [ 'unknown' ], 'dead: one');
 is($t->call($action, $params)->{code}, 'InternalError.ComponentError',
     'dead: and it is held');
+is((map { $_->answer->{code} } @queue)[-1], 'ServiceUnavailable',
+    'dead: what waited in the old worker is not sent');
+$_->close for @queue;
+is($t->sent($twin), 1, 'dead: made once');
+$r = $t->call($action, $twin, client => { account => 'queued' });
+made_so($r, $first, 'dead: and known');
 $t->release;
 
 # again and again, under load
