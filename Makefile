@@ -8,6 +8,9 @@
 # make bench-fleet   the same of a fleet, simulated; PLOTS=docs draws as well
 # make lint      layers and style
 # make faults    kills and failures at every system call, more than in a test
+# make kill      a thousand killed workers, killed masters, upgrades
+# make crowd     2000 slow connections, and a flood, beside honest calls
+# make soak      an hour of calls with faults; SOAK=seconds
 # make fuzz-ci   libFuzzer, a minute for each target ("make fuzz": ten)
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
@@ -65,7 +68,7 @@ UNIT_LIBS =	-lyajl -lcrypto -lz
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install bench-limits bench-fleet mutants faults FORCE
+.PHONY: install bench-limits bench-fleet mutants faults kill crowd soak FORCE
 .DELETE_ON_ERROR:
 
 all: module tools
@@ -156,10 +159,27 @@ lint:
 mutants:
 	tools/mutants
 
-faults: all
+faults: all unit
 	TCCBS_FAULTS=all TCCBS_KILLS=100 TCCBS_RELOADS=50 TCCBS_TAMPER=100 \
 		TCCBS_OFFSETS=8 TCCBS_UPGRADES=20 \
-		prove -v t/faults.t t/kill.t t/tamper.t t/disk.t t/upgrade.t
+		TCCBS_MATRIX=all prove -v t/faults.t t/fault_matrix.t t/kill.t \
+		t/tamper.t t/disk.t t/upgrade.t
+
+# what these find is kept by "tools/trust keep"
+
+TRUST =		TCCBS_TRUST=$${TCCBS_TRUST:-$(OBJS)/trust.jsonl}
+SOAK =		3600
+
+kill: all
+	$(TRUST) TCCBS_KILLS=1000 TCCBS_RELOADS=100 TCCBS_MASTER_KILLS=200 \
+		TCCBS_UPGRADES=50 prove -v t/kill.t t/kill_master.t t/upgrade.t
+
+crowd: all
+	$(TRUST) TCCBS_CROWD=2000 TCCBS_ROUNDS=10 TCCBS_FLOOD=2000 \
+		prove -v t/crowd.t
+
+soak: all
+	$(TRUST) t/bin/soak $(SOAK)
 
 test: deps
 	$(MAKE) all unit

@@ -9,7 +9,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use POSIX qw/ strftime /;
 use Test::More;
+use Time::Local qw/ timegm /;
 use TCCBS::Test qw/ copy /;
 
 my ($lib) = glob('/usr/lib/*/faketime/libfaketime.so.1');
@@ -25,6 +27,7 @@ chmod 0644, $step;
 
 $ENV{FAKETIME_TIMESTAMP_FILE} = $step;
 $ENV{FAKETIME_NO_CACHE} = 1;
+$ENV{TZ} = 'UTC';
 $ENV{FAKETIME_DONT_FAKE_MONOTONIC} = 1;
 $ENV{TCCBS_LD_PRELOAD} = join(' ', grep { $_ } $ENV{TCCBS_LD_PRELOAD}, $lib);
 
@@ -71,7 +74,7 @@ my $held = copy();
 $t->faults({ kind => 'drop_before' });
 is(call($held)->{headers}{'x-tccbs-outcome'}, 'unknown', 'and one held');
 
-for my $to (86_400, 0, -86_400, 3600, 1, -1, 0) {
+for my $to (86_400, 0, -86_400, 3600, 300, -300, 1, -1, 0) {
 
     clock($to);
     ok($t->wait_for(\&skewed), "$to: the clock of the gateway is set")
@@ -114,19 +117,39 @@ clock(86_400);
 $t->wait_for(sub { call(copy(), %client)->{code} ne 'LimitExceeded' });
 isnt(call(copy(), %client)->{code}, 'LimitExceeded', 'quota: tomorrow does');
 
-# midnight: signed a moment before, sent a moment after, and the other way
+# midnight, also that of a year: signed a moment before, sent a moment after,
+# and the other way; CBS has the same clock, and wants a key of its day
 
-my $midnight = (int(time / 86_400) + 1) * 86_400;
+my %midnight = (midnight => (int(time / 86_400) + 1) * 86_400,
+    'new year' => timegm(0, 0, 0, 1, 0, (gmtime)[5] + 1));
 
-for my $at (-2, 2) {
-    clock($midnight - int(time) + $at);
-    $t->wait_for(\&skewed);
+for my $name (sort keys %midnight) {
+    for my $at (-2, 2) {
+        clock($midnight{$name} - int(time) + $at);
+        $t->wait_for(\&skewed);
 
-    for my $stamp (-3, -1, 0, 1, 3) {
-        my $r = call(copy(), stamp => $midnight + $stamp);
-        unlike($r->{code}, qr/Signature/,
-            "midnight${\ sprintf '%+d', $at}: signed at $stamp");
+        for my $stamp (-3, -1, 0, 1, 3) {
+            my $r = call(copy(), stamp => $midnight{$name} + $stamp);
+            unlike($r->{code}, qr/Signature/,
+                "$name${\ sprintf '%+d', $at}: signed at $stamp");
+        }
     }
 }
+
+# a clock that stands still
+
+my $still = time + 7200;
+$t->file('clock', strftime('%Y-%m-%d %H:%M:%S', gmtime($still)));
+$t->wait_for(\&skewed);
+
+for my $n (1 .. 3) {
+    is($t->call($action, copy(), stamp => int($still))->{code}, '',
+        "standing still: copy $n");
+}
+
+is($t->call($action, $done, stamp => int($still))->{body}, $first->{body},
+    'standing still: the answer is stored');
+is($t->call($action, $held, stamp => int($still))->{code},
+    'InternalError.ComponentError', 'standing still: and the region is held');
 
 $t->done;

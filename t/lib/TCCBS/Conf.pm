@@ -34,7 +34,7 @@ sub account {
 }
 
 # Holes: main, events, http, accounts, server, location, servers (text that is
-# added); daemon, zone, credential, audit, pass, listen, upstream, keepalive,
+# added); daemon, connections, zone, credential, audit, pass, listen, upstream, keepalive,
 # trusted, core_dump (text that replaces).
 
 sub text {
@@ -45,6 +45,7 @@ sub text {
 
     %p = (main => '', events => '', http => '', server => '', location => '',
         servers => '', listen => 'ssl', daemon => 'off',
+        connections => 1024,
         accounts => $t->account('team-dr'),
         zone => 'tccbs_zone tccbs:4m;',
         credential => "tccbs_credential prod { file $dir/keys/prod.json;"
@@ -70,7 +71,7 @@ daemon $p{daemon};
 pid $dir/nginx.pid;
 error_log $dir/logs/error.log $t->{log};
 $p{main}
-events { worker_connections 1024; $p{events} }
+events { worker_connections $p{connections}; $p{events} }
 http {
     access_log $dir/logs/access.log;
     client_body_temp_path $dir/body;
