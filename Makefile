@@ -57,7 +57,7 @@ BUILD =		$(SOURCES) $(HEADERS) $(NGX_DIR) $(CC_OPT)
 
 # what a program outside of nginx can use; the shim stands in for nginx
 
-PURE =		$(filter-out src/ngx_tccbs_conf.c, \
+PURE =		$(filter-out src/ngx_tccbs_conf.c src/ngx_tccbs_resp.c, \
 			$(sort $(wildcard src/ngx_tccbs_*.c)))
 PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
 
@@ -114,6 +114,11 @@ $(OBJS)/tccbs: $(sort $(wildcard tools/*.c tools/*.h)) $(PURE_OBJS)
 SHARED_OBJS =	$(OBJS)/pure/ngx_http_tccbs_queue.o
 
 $(OBJS)/unit/queue.t: $(SHARED_OBJS)
+
+# the one that needs hiredis
+
+$(OBJS)/unit/resp.t: $(OBJS)/pure/ngx_tccbs_resp.o
+$(OBJS)/unit/resp.t: UNIT_LIBS += -lhiredis
 
 $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)

@@ -17,6 +17,7 @@
 #include "ngx_http_tccbs_mapped.h"
 #include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
+#include "ngx_http_tccbs_redis_conf.h"
 #include "ngx_http_tccbs_restore.h"
 #include "ngx_http_tccbs_set.h"
 #include "ngx_http_tccbs_status.h"
@@ -30,6 +31,8 @@ static char *ngx_http_tccbs_credential(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_tccbs_account(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_tccbs_audit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_tccbs_redis_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 static ngx_int_t ngx_http_tccbs_preconfiguration(ngx_conf_t *cf);
@@ -99,6 +102,13 @@ static ngx_command_t  ngx_http_tccbs_commands[] = {
     { ngx_string("tccbs_audit"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_tccbs_audit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("tccbs_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_tccbs_redis_set,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -447,6 +457,21 @@ ngx_http_tccbs_audit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+ngx_http_tccbs_redis_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_tccbs_main_conf_t *mcf = conf;
+
+    if (mcf->redis) {
+        return "is duplicate";
+    }
+
+    mcf->redis = ngx_http_tccbs_redis_conf(cf, mcf->arena);
+
+    return mcf->redis ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_tccbs_preconfiguration(ngx_conf_t *cf)
 {
@@ -576,6 +601,8 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
         || ngx_http_tccbs_key_init(cycle, mcf->nkeys) != NGX_OK
         || ngx_http_tccbs_credential_init(cycle, mcf->credentials.nelts)
            != NGX_OK
+        || (mcf->redis
+            && ngx_http_tccbs_redis_init(cycle, mcf->redis) != NGX_OK)
         || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK
         || ngx_http_tccbs_recovery_init(cycle, &mcf->audit, mcf->hold,
                                         mcf->replay_window)
@@ -593,6 +620,7 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_tccbs_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_tccbs_redis_exit();
     ngx_http_tccbs_audit_stop();
     ngx_http_tccbs_recovery_exit();
     ngx_http_tccbs_audit_exit(cycle);

@@ -12,6 +12,7 @@
 #include "ngx_http_tccbs_compat.h"
 #include "ngx_http_tccbs_account.h"
 #include "ngx_http_tccbs_audit.h"
+#include "ngx_http_tccbs_redis.h"
 #include "ngx_http_tccbs_store.h"
 #include "ngx_tccbs_call.h"
 
@@ -32,6 +33,7 @@ typedef struct {
     ngx_uint_t                     nkeys;
     ngx_str_t                      key_master;   /* in the arena, or empty */
     ngx_http_tccbs_audit_conf_t    audit;
+    ngx_http_tccbs_redis_conf_t   *redis;        /* NULL: this gateway alone */
     u_char                         policy[16];   /* digest, hexadecimal */
     ngx_http_tccbs_recent_t       *recent;
     ngx_atomic_t                  *nobody;       /* metrics without account */
@@ -162,6 +164,14 @@ struct ngx_http_tccbs_ctx_s {
     ngx_msec_t                     delay;        /* to wait for */
     ngx_uint_t                     retry_after;  /* seconds */
     uint32_t                       quota_day;    /* taken then, 0: not */
+    ngx_uint_t                     limited;      /* by whom */
+
+    ngx_http_tccbs_redis_call_t    ask;          /* of Redis, by a stage */
+    ngx_msec_t                     asked_at;
+    ngx_msec_t                     asking;       /* for so long, in all */
+    uint32_t                       owed;         /* copies, told with it */
+    uint32_t                       owed_day;
+
     ngx_http_event_handler_pt      body_handler;
     ngx_buf_t                     *body_out;     /* in place of nginx's own */
 
@@ -171,6 +181,7 @@ struct ngx_http_tccbs_ctx_s {
     unsigned                       pending:1;    /* it is not durable yet */
     unsigned                       monitored:1;  /* would be refused */
     unsigned                       poll:1;       /* ask the stage again */
+    unsigned                       asked:1;      /* Redis */
     unsigned                       waited:1;     /* for another call */
     unsigned                       retry:1;      /* another attempt follows */
     unsigned                       answered:1;

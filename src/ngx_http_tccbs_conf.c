@@ -50,6 +50,7 @@ ngx_http_tccbs_create_main_conf(ngx_conf_t *cf)
      *     mcf->recent = NULL;
      *     mcf->nobody = NULL;
      *     mcf->status = 0;
+     *     mcf->redis = NULL;
      *     mcf->pass = 0;
      */
 

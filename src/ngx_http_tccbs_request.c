@@ -14,6 +14,7 @@
 #include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_decode.h"
 #include "ngx_http_tccbs_duplicate.h"
+#include "ngx_http_tccbs_fleet.h"
 #include "ngx_http_tccbs_headers.h"
 #include "ngx_http_tccbs_identify.h"
 #include "ngx_http_tccbs_limit.h"
@@ -51,6 +52,7 @@ static void ngx_http_tccbs_resume(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx, ngx_int_t rc);
 static ngx_uint_t ngx_http_tccbs_monitored(ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_delayed(ngx_event_t *ev);
+static void ngx_http_tccbs_replied(ngx_http_tccbs_redis_call_t *call);
 static void ngx_http_tccbs_wait(ngx_http_tccbs_ctx_t *ctx,
     ngx_event_handler_pt handler, ngx_msec_t timeout);
 static void ngx_http_tccbs_wake(ngx_http_tccbs_ctx_t *ctx, ngx_int_t rc);
@@ -181,6 +183,9 @@ ngx_http_tccbs_create_ctx(ngx_http_request_t *r)
     ctx->wait.handler = ngx_http_tccbs_durable;
     ctx->wait.data = ctx;
 
+    ctx->ask.handler = ngx_http_tccbs_replied;
+    ctx->ask.data = ctx;
+
     ctx->timer.data = ctx;
     ctx->timer.log = r->connection->log;
 
@@ -223,6 +228,7 @@ ngx_http_tccbs_cleanup(void *data)
     ngx_http_tccbs_ctx_t *ctx = data;
 
     ngx_http_tccbs_audit_cancel(&ctx->wait);
+    ngx_http_tccbs_fleet_cancel(ctx);
 
     if (ctx->timer.timer_set) {
         ngx_del_timer(&ctx->timer);
@@ -409,6 +415,18 @@ ngx_http_tccbs_delayed(ngx_event_t *ev)
     }
 
     ngx_http_tccbs_wake(ctx, rc);
+}
+
+
+/* Redis has said something, or nothing in time. */
+
+static void
+ngx_http_tccbs_replied(ngx_http_tccbs_redis_call_t *call)
+{
+    ngx_http_tccbs_ctx_t *ctx = call->data;
+
+    ngx_http_tccbs_wake(ctx, ngx_http_tccbs_stages[ctx->stage](ctx->request,
+                                                               ctx));
 }
 
 

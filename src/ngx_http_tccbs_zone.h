@@ -73,6 +73,7 @@ typedef struct {
 typedef struct {
     ngx_atomic_t       rate[NGX_HTTP_TCCBS_RATES];
     ngx_atomic_t       quota;
+    ngx_atomic_t       owed;                  /* not yet told to Redis */
     uint64_t           finish[NGX_HTTP_TCCBS_RATES];  /* tag in the queue */
     ngx_atomic_t       live[NGX_HTTP_TCCBS_KEYS];     /* marks of keys */
     ngx_atomic_t       generation;                    /* that they are of */

@@ -88,6 +88,24 @@ ngx_tccbs_quota_give(ngx_atomic_t *cell, uint32_t day, uint32_t n)
 
 
 uint32_t
+ngx_tccbs_quota_drain(ngx_atomic_t *cell, uint32_t day)
+{
+    uint64_t  old;
+
+    do {
+        old = *cell;
+
+        if ((uint32_t) (old >> 32) != day) {
+            return 0;
+        }
+
+    } while (!ngx_atomic_cmp_set(cell, old, (uint64_t) day << 32));
+
+    return (uint32_t) old;
+}
+
+
+uint32_t
 ngx_tccbs_quota_used(ngx_atomic_t *cell, uint32_t day)
 {
     uint64_t  old;

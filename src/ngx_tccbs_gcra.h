@@ -40,6 +40,9 @@ ngx_int_t ngx_tccbs_quota_take(ngx_atomic_t *cell, uint32_t day, uint32_t n,
     uint32_t limit);
 void ngx_tccbs_quota_give(ngx_atomic_t *cell, uint32_t day, uint32_t n);
 
+/* Takes out what was counted on that day. */
+uint32_t ngx_tccbs_quota_drain(ngx_atomic_t *cell, uint32_t day);
+
 /* How many were taken on that day. */
 uint32_t ngx_tccbs_quota_used(ngx_atomic_t *cell, uint32_t day);
 

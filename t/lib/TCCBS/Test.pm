@@ -278,6 +278,27 @@ sub emulator_config {
 sub emulator_state { return shift->control('GET', '/state') }
 sub release { return shift->control('POST', '/release') }
 
+# another gateway with the same keys, in front of the same emulator; it is
+# checked with this one
+
+sub another {
+    my ($self, %conf) = @_;
+
+    my $other = (ref $self)->new(oracle => 0, workers => $self->{workers},
+        exempt => $self->{exempt});
+
+    $other->{$_} = $self->{$_}
+        for qw/ keys credentials secrets emulator_port control_port /;
+
+    $other->file('keys/prod.json', $self->slurp('keys/prod.json'), 0400);
+    $other->write_conf(%conf);
+    $other->start;
+
+    push @{$self->{others}}, $other;
+
+    return $other;
+}
+
 # starts the emulator, unless it runs, and nginx; the holes as in conf()
 
 sub run {
@@ -653,6 +674,7 @@ sub finish {
     my ($self) = @_;
 
     $self->stop;
+    $_->finish for @{$self->{others} // []};
     $self->stop_emulator;
 
     $self->none('each answer has the one form', @{$self->{bad} // []});
@@ -711,17 +733,19 @@ sub contradictions {
     my ($self) = @_;
 
     my $oracle = TCCBS::Oracle->new;
+    my @gateways = ($self, @{$self->{others} // []});
 
-    my $path = $self->audit_file =~ m{^/} ? $self->audit_file
-        : "$self->{dir}/" . $self->audit_file;
+    my @paths = map { $_->audit_file =~ m{^/} ? $_->audit_file
+        : "$_->{dir}/" . $_->audit_file } @gateways;
 
     # with what was rotated away, oldest first
     my %begins = map { $_ => $self->slurp($_) =~ /"time":"([^"]+)/ ? $1 : '' }
-        grep { -f } $path, glob("$path.*");
+        grep { -f } map { ($_, glob("$_.*")) } @paths;
     my @audit = sort { $begins{$a} cmp $begins{$b} } keys %begins;
     my @emulator = grep { -f } "$self->{dir}/emulator/emulator.jsonl";
 
-    $oracle->audit(@audit)->emulator(@emulator)->clients($self->{told} // []);
+    $oracle->audit(@audit)->emulator(@emulator)->clients(
+        [ map { @{$_->{told} // []} } @gateways ]);
 
     return $oracle->judge;
 }

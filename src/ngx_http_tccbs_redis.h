@@ -1,0 +1,96 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#ifndef _NGX_HTTP_TCCBS_REDIS_H_INCLUDED_
+#define _NGX_HTTP_TCCBS_REDIS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+
+#include "ngx_http_tccbs_command.h"
+#include "ngx_tccbs_resp.h"
+
+
+/*
+ * Redis: one pipelined connection of each worker.  Replies come in the order
+ * of the calls, so a call that nobody waits for any more keeps its place in
+ * that order.  After NGX_HTTP_TCCBS_REDIS_FAILS failures in a row nothing is
+ * asked until a probe, about once a second, was able to write.
+ */
+
+#define NGX_HTTP_TCCBS_REDIS_FAILS   3
+#define NGX_HTTP_TCCBS_REDIS_PREFIX  64      /* its length, at most */
+
+
+typedef struct {
+    ngx_str_t                      name;          /* host:port, for messages */
+    ngx_addr_t                    *addrs;
+    ngx_uint_t                     naddrs;
+    ngx_str_t                      user;
+    ngx_str_t                      password;      /* in the arena */
+    ngx_uint_t                     db;
+    ngx_ssl_t                     *ssl;           /* NULL: without TLS */
+    ngx_str_t                      ssl_name;
+    ngx_str_t                      prefix;        /* of all keys */
+    ngx_str_t                      probe;         /* a key of its own */
+    ngx_uint_t                     nodes;         /* gateways that share it */
+    ngx_msec_t                     deadline;
+    ngx_msec_t                     connect_timeout;
+    ngx_uint_t                     rates;         /* without Redis */
+    ngx_uint_t                     duplicates;
+} ngx_http_tccbs_redis_conf_t;
+
+#define NGX_HTTP_TCCBS_REDIS_DENY   1
+#define NGX_HTTP_TCCBS_REDIS_LOCAL  2
+
+
+typedef struct ngx_http_tccbs_redis_call_s  ngx_http_tccbs_redis_call_t;
+
+typedef void (*ngx_http_tccbs_redis_pt)(ngx_http_tccbs_redis_call_t *call);
+
+struct ngx_http_tccbs_redis_call_s {
+    ngx_http_tccbs_redis_pt        handler;
+    void                          *data;
+    ngx_tccbs_resp_t              *reply;         /* NULL: none in time */
+    ngx_event_t                    timer;
+    ngx_http_tccbs_command_t      *entry;         /* its place in the order */
+};
+
+
+/* The connection of this worker; it is made at once, and again when lost. */
+ngx_int_t ngx_http_tccbs_redis_init(ngx_cycle_t *cycle,
+    ngx_http_tccbs_redis_conf_t *conf);
+void ngx_http_tccbs_redis_exit(void);
+
+/*
+ * Runs a script whose first "nkeys" arguments are its keys.
+ * NGX_AGAIN: the handler is called once, not from inside of this function,
+ * within "timeout" milliseconds; the reply, which is no error, is valid during
+ * that.  NGX_DECLINED: Redis cannot be asked.
+ */
+ngx_int_t ngx_http_tccbs_redis_call(ngx_http_tccbs_redis_call_t *call,
+    ngx_http_tccbs_script_e script, ngx_str_t *argv, ngx_uint_t argc,
+    ngx_uint_t nkeys, ngx_msec_t timeout);
+
+/* Nobody waits for it any more; harmless when it is not under way. */
+void ngx_http_tccbs_redis_cancel(ngx_http_tccbs_redis_call_t *call);
+
+/*
+ * A note: a script that is to be run, after all calls before it, even when
+ * Redis has to come back first; it is given up after "seconds".
+ */
+void ngx_http_tccbs_redis_note(ngx_http_tccbs_script_e script,
+    ngx_str_t *argv, ngx_uint_t argc, ngx_uint_t nkeys, time_t seconds);
+
+/* The reply of "what" cannot be one: as good as none. */
+void ngx_http_tccbs_redis_nonsense(ngx_str_t *what);
+
+
+#endif /* _NGX_HTTP_TCCBS_REDIS_H_INCLUDED_ */

@@ -1,0 +1,122 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_sha1.h>
+
+#include "ngx_http_tccbs_script.h"
+
+
+/* Whether it can be written to: the time in seconds. */
+
+#define NGX_HTTP_TCCBS_SCRIPT_PROBE_TEXT                                      \
+    "redis.call('SET', KEYS[1], 1, 'PX', 10000)\n"                            \
+    "return tonumber(redis.call('TIME')[1])\n"
+
+
+/*
+ * The limits of an account, all or none; see ngx_tccbs_gcra.h.
+ *
+ * KEYS: rate, quota.  ARGV: cost and tolerance in microseconds, cost 0: no
+ * rate; copies and how many a day, 0: no quota; what a gateway knew last, as
+ * day and copies, in case that this Redis does not know; copies that day which
+ * were let through without it.
+ *
+ * Replies {0, wait, used, day}, {1, wait}: over the rate, or {2, seconds to
+ * midnight, used, day}: over the quota.
+ *
+ * A time ahead of what the limits can make is of a clock that was set back.
+ */
+
+#define NGX_HTTP_TCCBS_SCRIPT_LIMIT_TEXT                                      \
+    "local t = redis.call('TIME')\n"                                          \
+    "local now = t[1] * 1000000 + t[2]\n"                                     \
+    "local cost, most = tonumber(ARGV[1]), tonumber(ARGV[2])\n"               \
+    "local n, limit = tonumber(ARGV[3]), tonumber(ARGV[4])\n"                 \
+    "local day, used, tat = math.floor(t[1] / 86400), 0, now\n"               \
+    "if cost > 0 then\n"                                                      \
+    "  tat = tonumber(redis.call('GET', KEYS[1]) or 0)\n"                     \
+    "  tat = math.min(math.max(tat, now), now + most + cost)\n"               \
+    "end\n"                                                                   \
+    "if limit > 0 then\n"                                                     \
+    "  local s = redis.call('GET', KEYS[2])\n"                                \
+    "  local d, u\n"                                                          \
+    "  if s then\n"                                                           \
+    "    d, u = string.match(s, '^(%d+) (%d+)$')\n"                           \
+    "  else\n"                                                                \
+    "    d, u = ARGV[5], ARGV[6]\n"                                           \
+    "  end\n"                                                                 \
+    "  if tonumber(d) >= day then\n"                                          \
+    "    day, used = tonumber(d), tonumber(u)\n"                              \
+    "  end\n"                                                                 \
+    "  if tonumber(ARGV[5]) == day then\n"                                    \
+    "    used = used + tonumber(ARGV[7])\n"                                   \
+    "  end\n"                                                                 \
+    "end\n"                                                                   \
+    "local rc = {0, tat - now, used + n, day}\n"                              \
+    "if cost > 0 and tat - now > most then\n"                                 \
+    "  rc = {1, tat - now - most, used, day}\n"                               \
+    "elseif limit > 0 and used + n > limit then\n"                            \
+    "  rc = {2, 86400 - t[1] % 86400, used, day}\n"                           \
+    "end\n"                                                                   \
+    "if limit > 0 then\n"                                                     \
+    "  redis.call('SET', KEYS[2], string.format('%d %d', day, rc[3]),\n"      \
+    "    'EX', 172800)\n"                                                     \
+    "end\n"                                                                   \
+    "if cost > 0 and rc[1] == 0 then\n"                                       \
+    "  redis.call('SET', KEYS[1], string.format('%.0f', tat + cost),\n"       \
+    "    'PX', math.ceil((tat + cost - now) / 1000) + 1)\n"                   \
+    "end\n"                                                                   \
+    "return rc\n"
+
+
+/* Gives back.  KEYS: rate, quota.  ARGV: cost or 0, copies or 0, day. */
+
+#define NGX_HTTP_TCCBS_SCRIPT_GIVE_TEXT                                       \
+    "local cost, n = tonumber(ARGV[1]), tonumber(ARGV[2])\n"                  \
+    "local tat = cost > 0 and redis.call('GET', KEYS[1])\n"                   \
+    "if tat then\n"                                                           \
+    "  redis.call('SET', KEYS[1], string.format('%.0f', tat - cost),\n"       \
+    "    'KEEPTTL')\n"                                                        \
+    "end\n"                                                                   \
+    "local s = n > 0 and redis.call('GET', KEYS[2])\n"                        \
+    "if s then\n"                                                             \
+    "  local d, u = string.match(s, '^(%d+) (%d+)$')\n"                       \
+    "  if d == ARGV[3] and tonumber(u) >= n then\n"                           \
+    "    redis.call('SET', KEYS[2],\n"                                        \
+    "      string.format('%d %d', d, u - n), 'KEEPTTL')\n"                    \
+    "  end\n"                                                                 \
+    "end\n"                                                                   \
+    "return 0\n"
+
+
+ngx_http_tccbs_script_t  ngx_http_tccbs_scripts[] = {
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_PROBE_TEXT), { 0 } },
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_LIMIT_TEXT), { 0 } },
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_GIVE_TEXT), { 0 } }
+};
+
+
+void
+ngx_http_tccbs_script_init(void)
+{
+    ngx_uint_t                i;
+    ngx_sha1_t                sha1;
+    u_char                    digest[20];
+    ngx_http_tccbs_script_t  *script;
+
+    for (i = 0; i < NGX_HTTP_TCCBS_SCRIPTS; i++) {
+        script = &ngx_http_tccbs_scripts[i];
+
+        ngx_sha1_init(&sha1);
+        ngx_sha1_update(&sha1, script->text.data, script->text.len);
+        ngx_sha1_final(digest, &sha1);
+
+        (void) ngx_hex_dump(script->sha, digest, sizeof(digest));
+    }
+}
