@@ -138,6 +138,8 @@ struct ngx_http_tccbs_ctx_s {
 
     ngx_http_tccbs_account_t      *account;
     ngx_http_tccbs_key_t          *key;          /* NULL: mapped identity */
+    u_char                         signature[NGX_TCCBS_SHA256_LEN];
+    time_t                         stamp;        /* signed with it */
     ngx_tccbs_call_t               call;
 
     ngx_tccbs_error_t              error;        /* the refusal or failure */
@@ -148,6 +150,7 @@ struct ngx_http_tccbs_ctx_s {
 
     ngx_http_tccbs_stored_t       *entry;        /* the call in flight */
     u_char                         digest[NGX_TCCBS_SHA256_LEN];
+    ngx_str_t                      claim;        /* in Redis: its token */
     ngx_str_t                      stored;       /* answer of another call */
     ngx_str_t                      original;     /* its id */
 

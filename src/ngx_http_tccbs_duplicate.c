@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_claim.h"
 #include "ngx_http_tccbs_duplicate.h"
 #include "ngx_http_tccbs_hold.h"
 #include "ngx_http_tccbs_refuse.h"
@@ -16,12 +17,19 @@
 
 
 #define NGX_HTTP_TCCBS_DUPLICATE_POLL   20       /* milliseconds */
+#define NGX_HTTP_TCCBS_DUPLICATE_SLOW   500      /* at another gateway */
 
 /* how long an answer that allows another try is kept for who waited */
 
 #define NGX_HTTP_TCCBS_DUPLICATE_AGAIN  5        /* seconds */
 
 
+static ngx_int_t ngx_http_tccbs_duplicate_here(ngx_http_tccbs_ctx_t *ctx);
+static ngx_int_t ngx_http_tccbs_duplicate_fleet(ngx_http_tccbs_ctx_t *ctx);
+static ngx_int_t ngx_http_tccbs_duplicate_flies(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found, ngx_msec_t delay);
+static ngx_int_t ngx_http_tccbs_duplicate_answered(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found);
 static ngx_int_t ngx_http_tccbs_duplicate_key(ngx_http_tccbs_ctx_t *ctx,
     u_char key[NGX_TCCBS_SHA256_LEN]);
 static ngx_int_t ngx_http_tccbs_duplicate_digest(ngx_tccbs_out_t *out,
@@ -29,6 +37,8 @@ static ngx_int_t ngx_http_tccbs_duplicate_digest(ngx_tccbs_out_t *out,
 static int ngx_libc_cdecl ngx_http_tccbs_duplicate_order(const void *one,
     const void *two);
 static ngx_int_t ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx);
+static ngx_int_t ngx_http_tccbs_duplicate_made(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found);
 static ngx_int_t ngx_http_tccbs_duplicate_held(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_found_t *found);
 static ngx_int_t ngx_http_tccbs_duplicate_settled(ngx_http_tccbs_ctx_t *ctx,
@@ -36,18 +46,40 @@ static ngx_int_t ngx_http_tccbs_duplicate_settled(ngx_http_tccbs_ctx_t *ctx,
 static void ngx_http_tccbs_duplicate_what(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_hold_t *hold);
 static ngx_int_t ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx);
+static void ngx_http_tccbs_duplicate_stay(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_stored_t *entry);
 
 
 ngx_int_t
 ngx_http_tccbs_duplicate(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_int_t               rc;
-    ngx_http_tccbs_found_t  found;
-    u_char                  key[NGX_TCCBS_SHA256_LEN];
+    ngx_int_t  rc;
 
     if (ctx->call.action != NGX_TCCBS_COPY) {
         return NGX_OK;
     }
+
+    /* who has claimed it here asks the others, for all who wait here */
+
+    if (ctx->entry == NULL) {
+
+        rc = ngx_http_tccbs_duplicate_here(ctx);
+
+        if (rc != NGX_OK || ctx->mcf->redis == NULL) {
+            return rc;
+        }
+    }
+
+    return ctx->mcf->redis ? ngx_http_tccbs_duplicate_fleet(ctx) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_duplicate_here(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_int_t               rc;
+    ngx_http_tccbs_found_t  found;
+    u_char                  key[NGX_TCCBS_SHA256_LEN];
 
     if (ngx_http_tccbs_duplicate_key(ctx, key) != NGX_OK) {
         return NGX_ERROR;
@@ -56,8 +88,8 @@ ngx_http_tccbs_duplicate(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     ngx_memcpy(ctx->digest, key, sizeof(key));
 
     rc = ngx_http_tccbs_store_claim(ctx->mcf->zone, key, &ctx->id,
-                                    ctx->waited, ctx->lcf->hold, r->pool,
-                                    &ctx->entry, &found);
+                                    ctx->waited, ctx->lcf->hold,
+                                    ctx->request->pool, &ctx->entry, &found);
 
     switch (rc) {
 
@@ -65,38 +97,11 @@ ngx_http_tccbs_duplicate(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
         return ngx_http_tccbs_duplicate_regions(ctx);
 
     case NGX_AGAIN:
-
-        ctx->waited = 1;
-
-        if ((ngx_msec_int_t) (ngx_current_msec - ctx->start)
-            < (ngx_msec_int_t) ctx->lcf->total_timeout)
-        {
-            ctx->delay = NGX_HTTP_TCCBS_DUPLICATE_POLL;
-            ctx->poll = 1;
-            return NGX_AGAIN;
-        }
-
-        return ngx_http_tccbs_refuse(ctx, "InternalError.ComponentError",
-                                     "duplicate",
-                                     "The same call (%*s) is in flight and has "
-                                     "no answer yet: the outcome is unknown.",
-                                     sizeof(found.id), found.id);
+        return ngx_http_tccbs_duplicate_flies(ctx, &found,
+                                              NGX_HTTP_TCCBS_DUPLICATE_POLL);
 
     case NGX_DONE:
-
-        ctx->stored = found.answer;
-        ctx->outcome = found.outcome;
-        ngx_str_set(&ctx->rule, "duplicate");
-
-        ctx->original.len = sizeof(found.id);
-        ctx->original.data = ngx_pnalloc(r->pool, sizeof(found.id));
-        if (ctx->original.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(ctx->original.data, found.id, sizeof(found.id));
-
-        return NGX_DONE;
+        return ngx_http_tccbs_duplicate_answered(ctx, &found);
 
     case NGX_BUSY:
         return ngx_http_tccbs_duplicate_held(ctx, &found);
@@ -113,6 +118,106 @@ ngx_http_tccbs_duplicate(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 }
 
 
+static ngx_int_t
+ngx_http_tccbs_duplicate_fleet(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_int_t                rc;
+    ngx_msec_t               delay;
+    ngx_http_tccbs_hold_t    hold;
+    ngx_http_tccbs_found_t  *found;
+
+    ngx_http_tccbs_duplicate_what(ctx, &hold);
+
+    found = ngx_pcalloc(ctx->request->pool,
+                        ctx->call.nto * sizeof(ngx_http_tccbs_found_t));
+    if (found == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_tccbs_claim(ctx, &hold, found);
+
+    switch (rc) {
+
+    case NGX_ABORT:
+
+        /* it waits for the other gateway now, not for Redis */
+
+        ctx->asking = 0;
+
+        delay = NGX_HTTP_TCCBS_DUPLICATE_POLL
+                + (ngx_current_msec - ctx->start) / 4;
+
+        return ngx_http_tccbs_duplicate_flies(ctx, found,
+                            ngx_min(delay, NGX_HTTP_TCCBS_DUPLICATE_SLOW));
+
+    case NGX_DONE:
+        return ngx_http_tccbs_duplicate_answered(ctx, found);
+
+    case NGX_BUSY:
+        return ngx_http_tccbs_duplicate_held(ctx, found);
+
+    case NGX_HTTP_TCCBS_CLAIM_MADE:
+        return ngx_http_tccbs_duplicate_made(ctx, found);
+
+    case NGX_DECLINED:
+
+        if (ctx->mcf->redis->duplicates == NGX_HTTP_TCCBS_REDIS_LOCAL) {
+            return NGX_OK;
+        }
+
+        return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "redis",
+                                     "The gateway cannot tell whether this "
+                                     "copy is being made by another one; "
+                                     "nothing was sent to Tencent Cloud.");
+
+    default:
+        return rc;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_duplicate_flies(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found, ngx_msec_t delay)
+{
+    ctx->waited = 1;
+
+    if ((ngx_msec_int_t) (ngx_current_msec - ctx->start)
+        < (ngx_msec_int_t) ctx->lcf->total_timeout)
+    {
+        ctx->delay = delay;
+        ctx->poll = 1;
+        return NGX_AGAIN;
+    }
+
+    return ngx_http_tccbs_refuse(ctx, "InternalError.ComponentError",
+                                 "duplicate",
+                                 "The same call (%*s) is in flight and has no "
+                                 "answer yet: the outcome is unknown.",
+                                 sizeof(found->id), found->id);
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_duplicate_answered(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found)
+{
+    ctx->stored = found->answer;
+    ctx->outcome = found->outcome;
+    ngx_str_set(&ctx->rule, "duplicate");
+
+    ctx->original.len = sizeof(found->id);
+    ctx->original.data = ngx_pnalloc(ctx->request->pool, sizeof(found->id));
+    if (ctx->original.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ctx->original.data, found->id, sizeof(found->id));
+
+    return NGX_DONE;
+}
+
+
 /*
  * Regions whose last copy of this snapshot has no known outcome; and those that
  * this very call was found to have reached since: all of them are its answer.
@@ -122,17 +227,11 @@ static ngx_int_t
 ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_int_t                rc;
-    ngx_str_t               *to;
-    ngx_uint_t               i, made, known, first;
+    ngx_uint_t               i;
     ngx_http_tccbs_hold_t    hold;
     ngx_http_tccbs_found_t  *found;
 
     ngx_http_tccbs_duplicate_what(ctx, &hold);
-
-    to = ctx->call.to;
-    made = 0;
-    known = 0;
-    first = 0;
 
     found = ngx_pcalloc(ctx->request->pool,
                         ctx->call.nto * sizeof(ngx_http_tccbs_found_t));
@@ -142,7 +241,7 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
 
     for (i = 0; i < ctx->call.nto; i++) {
 
-        rc = ngx_http_tccbs_hold_look(&hold, &to[i], &found[i]);
+        rc = ngx_http_tccbs_hold_look(&hold, &ctx->call.to[i], &found[i]);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -151,8 +250,26 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
         if (rc == NGX_BUSY) {
             return ngx_http_tccbs_duplicate_held(ctx, &found[i]);
         }
+    }
 
-        if (rc == NGX_DONE) {
+    return ngx_http_tccbs_duplicate_made(ctx, found);
+}
+
+
+/* Regions that this very call was found to have reached, if any. */
+
+static ngx_int_t
+ngx_http_tccbs_duplicate_made(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found)
+{
+    ngx_uint_t  i, made, known, first;
+
+    made = 0;
+    known = 0;
+    first = 0;
+
+    for (i = 0; i < ctx->call.nto; i++) {
+        if (found[i].made) {
             first = made ? first : i;
             made++;
             known += (found[i].answer.len != 0);
@@ -175,7 +292,7 @@ ngx_http_tccbs_duplicate_regions(ngx_http_tccbs_ctx_t *ctx)
                                  "call for the others only.",
                                  sizeof(found->id), found[first].id,
                                  &ctx->call.snapshot, made, ctx->call.nto,
-                                 &to[first]);
+                                 &ctx->call.to[first]);
 }
 
 
@@ -261,7 +378,7 @@ ngx_http_tccbs_duplicate_sent(ngx_http_tccbs_ctx_t *ctx)
 void
 ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_str_t                 answer, none = ngx_null_string;
+    ngx_str_t                 answer;
     ngx_tccbs_out_t           out;
     ngx_http_tccbs_stored_t  *entry;
 
@@ -281,8 +398,7 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
             ngx_http_tccbs_store_forget(ctx->mcf->zone, entry);
 
         } else {
-            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL, &none,
-                                      ctx->lcf->hold);
+            ngx_http_tccbs_duplicate_stay(ctx, entry);
         }
 
         return;
@@ -300,11 +416,18 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
                 ngx_http_tccbs_store_answer(ctx->mcf->zone, entry,
                                             ctx->outcome, &answer,
                                             NGX_HTTP_TCCBS_DUPLICATE_AGAIN, 1);
+                ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_WAITED,
+                                         &answer,
+                                         NGX_HTTP_TCCBS_DUPLICATE_AGAIN, NULL,
+                                         NULL);
 
             } else {
                 ngx_http_tccbs_store_answer(ctx->mcf->zone, entry,
                                             ctx->outcome, &answer,
                                             ctx->lcf->replay_window, 0);
+                ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_ANSWERED,
+                                         &answer, ctx->lcf->replay_window,
+                                         NULL, NULL);
             }
 
             return;
@@ -313,13 +436,27 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
         /* what was done is not done again, even if nobody can repeat it */
 
         if (ctx->outcome != NGX_TCCBS_REJECTED) {
-            ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL, &none,
-                                      ctx->lcf->hold);
+            ngx_http_tccbs_duplicate_stay(ctx, entry);
             return;
         }
     }
 
     ngx_http_tccbs_store_forget(ctx->mcf->zone, entry);
+    ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_FREE, NULL, 0, NULL,
+                             NULL);
+}
+
+
+static void
+ngx_http_tccbs_duplicate_stay(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_stored_t *entry)
+{
+    ngx_str_t  none = ngx_null_string;
+
+    ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL, &none,
+                              ctx->lcf->hold);
+    ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_HELD, NULL,
+                             ctx->lcf->hold, NULL, NULL);
 }
 
 
@@ -327,7 +464,7 @@ static ngx_int_t
 ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_int_t               rc, all;
-    ngx_str_t              *to;
+    ngx_str_t              *to, known[NGX_TCCBS_CALL_REGIONS];
     ngx_uint_t              i;
     ngx_tccbs_result_t     *per;
     ngx_http_tccbs_hold_t   hold;
@@ -347,11 +484,23 @@ ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx)
             rc = ngx_http_tccbs_hold_made(&hold, to, &per->snapshot,
                                           ctx->lcf->hold);
 
+            known[i].len = 1 + per->snapshot.len;
+            known[i].data = ngx_pnalloc(hold.pool, known[i].len);
+
+            if (known[i].data) {
+                (void) ngx_sprintf(known[i].data, "m%V", &per->snapshot);
+
+            } else {
+                ngx_str_set(&known[i], "h");
+            }
+
         } else if (per && !ngx_tccbs_code_indefinite(&per->code)) {
+            ngx_str_set(&known[i], "-");
             continue;
 
         } else {
             rc = ngx_http_tccbs_hold(&hold, to, ctx->lcf->hold);
+            ngx_str_set(&known[i], "h");
         }
 
         if (rc != NGX_OK) {
@@ -361,6 +510,9 @@ ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx)
             all = rc;
         }
     }
+
+    ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_FREE, NULL,
+                             ctx->lcf->hold, &hold, known);
 
     return all;
 }

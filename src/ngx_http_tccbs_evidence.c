@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_claim.h"
 #include "ngx_http_tccbs_evidence.h"
 #include "ngx_http_tccbs_hold.h"
 #include "ngx_http_tccbs_record.h"
@@ -74,6 +75,7 @@ ngx_http_tccbs_evidence_item(ngx_http_tccbs_ctx_t *ctx,
         hold->tag = tag;
 
         ngx_http_tccbs_record_settled(ctx, hold, &ctx->call.from, &id->value);
+        ngx_http_tccbs_claim_made(ctx, &found, &id->value);
     }
 
     hold->snapshot = id->value;
@@ -87,6 +89,7 @@ ngx_http_tccbs_evidence_item(ngx_http_tccbs_ctx_t *ctx,
                == NGX_OK)
         {
             ngx_http_tccbs_record_settled(ctx, hold, &region->value, &none);
+            ngx_http_tccbs_claim_made(ctx, &found, &none);
         }
     }
 }

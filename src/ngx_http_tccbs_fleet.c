@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_ask.h"
 #include "ngx_http_tccbs_fleet.h"
 #include "ngx_tccbs_gcra.h"
 
@@ -18,15 +19,6 @@
 #define NGX_HTTP_TCCBS_FLEET_MAX   1000000000000000000  /* of any number */
 
 
-static ngx_int_t ngx_http_tccbs_fleet_ask(ngx_http_tccbs_ctx_t *ctx,
-    ngx_http_tccbs_script_e script, ngx_str_t *argv, ngx_uint_t argc,
-    ngx_uint_t nkeys);
-static ngx_int_t ngx_http_tccbs_fleet_answered(ngx_http_tccbs_ctx_t *ctx);
-static ngx_int_t ngx_http_tccbs_fleet_key(ngx_http_tccbs_ctx_t *ctx,
-    ngx_str_t *key, const char *kind, ngx_str_t *name, const char *what,
-    ngx_str_t *of);
-static ngx_int_t ngx_http_tccbs_fleet_number(ngx_http_tccbs_ctx_t *ctx,
-    ngx_str_t *arg, uint64_t n);
 static ngx_int_t ngx_http_tccbs_fleet_limit_ask(ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_fleet_limit_keys(ngx_http_tccbs_ctx_t *ctx,
     ngx_str_t *argv);
@@ -48,7 +40,7 @@ ngx_http_tccbs_fleet_limit(ngx_http_tccbs_ctx_t *ctx,
         return ngx_http_tccbs_fleet_limit_ask(ctx);
     }
 
-    rc = ngx_http_tccbs_fleet_answered(ctx);
+    rc = ngx_http_tccbs_ask_answered(ctx);
 
     if (rc != NGX_OK) {
         ngx_http_tccbs_fleet_owe(ctx);
@@ -106,28 +98,28 @@ ngx_http_tccbs_fleet_limit_ask(ngx_http_tccbs_ctx_t *ctx)
     }
 
     if (ngx_http_tccbs_fleet_limit_keys(ctx, argv) != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[2], account->rate_cost)
+        || ngx_http_tccbs_ask_number(ctx, &argv[2], account->rate_cost)
            != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[3], account->rate_cost
-                                                      * account->rate_burst)
+        || ngx_http_tccbs_ask_number(ctx, &argv[3], account->rate_cost
+                                                    * account->rate_burst)
            != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[4],
-                                       copy ? ctx->call.nto : 0)
+        || ngx_http_tccbs_ask_number(ctx, &argv[4],
+                                     copy ? ctx->call.nto : 0)
            != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[5],
-                                       copy ? account->quota : 0)
+        || ngx_http_tccbs_ask_number(ctx, &argv[5],
+                                     copy ? account->quota : 0)
            != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[6], day) != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[7],
-                                       ngx_tccbs_quota_used(&usage->quota, day))
+        || ngx_http_tccbs_ask_number(ctx, &argv[6], day) != NGX_OK
+        || ngx_http_tccbs_ask_number(ctx, &argv[7],
+                                     ngx_tccbs_quota_used(&usage->quota, day))
            != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[8], ctx->owed) != NGX_OK)
+        || ngx_http_tccbs_ask_number(ctx, &argv[8], ctx->owed) != NGX_OK)
     {
         rc = NGX_ERROR;
 
     } else {
-        rc = ngx_http_tccbs_fleet_ask(ctx, NGX_HTTP_TCCBS_SCRIPT_LIMIT, argv,
-                                      9, 2);
+        rc = ngx_http_tccbs_ask(ctx, NGX_HTTP_TCCBS_SCRIPT_LIMIT, argv,
+                                9, 2);
     }
 
     if (rc != NGX_AGAIN) {
@@ -145,14 +137,14 @@ ngx_http_tccbs_fleet_limit_keys(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *argv)
 
     name = &ctx->account->name;
 
-    if (ngx_http_tccbs_fleet_key(ctx, &argv[0], "a", name, "r",
-                                 &ngx_tccbs_actions[ctx->call.action])
+    if (ngx_http_tccbs_ask_key(ctx, &argv[0], "a", name, "r",
+                               &ngx_tccbs_actions[ctx->call.action])
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_tccbs_fleet_key(ctx, &argv[1], "a", name, "q", &none);
+    return ngx_http_tccbs_ask_key(ctx, &argv[1], "a", name, "q", &none);
 }
 
 
@@ -180,12 +172,12 @@ ngx_http_tccbs_fleet_give(ngx_http_tccbs_ctx_t *ctx, ngx_uint_t rate,
     }
 
     if (ngx_http_tccbs_fleet_limit_keys(ctx, argv) != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[2],
-                                       rate ? ctx->account->rate_cost : 0)
+        || ngx_http_tccbs_ask_number(ctx, &argv[2],
+                                     rate ? ctx->account->rate_cost : 0)
            != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[3], day ? ctx->call.nto : 0)
+        || ngx_http_tccbs_ask_number(ctx, &argv[3], day ? ctx->call.nto : 0)
            != NGX_OK
-        || ngx_http_tccbs_fleet_number(ctx, &argv[4], day) != NGX_OK)
+        || ngx_http_tccbs_ask_number(ctx, &argv[4], day) != NGX_OK)
     {
         return;
     }
@@ -200,83 +192,4 @@ ngx_http_tccbs_fleet_cancel(ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_http_tccbs_redis_cancel(&ctx->ask);
     ngx_http_tccbs_fleet_owe(ctx);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_fleet_ask(ngx_http_tccbs_ctx_t *ctx,
-    ngx_http_tccbs_script_e script, ngx_str_t *argv, ngx_uint_t argc,
-    ngx_uint_t nkeys)
-{
-    ngx_int_t   rc;
-    ngx_msec_t  deadline;
-
-    deadline = ctx->mcf->redis->deadline;
-
-    if (ctx->asking >= deadline) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_tccbs_redis_call(&ctx->ask, script, argv, argc, nkeys,
-                                   deadline - ctx->asking);
-
-    if (rc == NGX_AGAIN) {
-        ctx->asked = 1;
-        ctx->asked_at = ngx_current_msec;
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_fleet_answered(ngx_http_tccbs_ctx_t *ctx)
-{
-    ctx->asked = 0;
-    ctx->asking += ngx_current_msec - ctx->asked_at;
-
-    return ctx->ask.reply ? NGX_OK : NGX_DECLINED;
-}
-
-
-/* prefix:{kind:name}:what:of; what is in braces chooses the server. */
-
-static ngx_int_t
-ngx_http_tccbs_fleet_key(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *key,
-    const char *kind, ngx_str_t *name, const char *what, ngx_str_t *of)
-{
-    u_char     *p;
-    ngx_str_t  *prefix;
-
-    prefix = &ctx->mcf->redis->prefix;
-
-    p = ngx_pnalloc(ctx->request->pool, prefix->len + name->len + of->len
-                                        + sizeof(":{:}::") + ngx_strlen(kind)
-                                        + ngx_strlen(what));
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    key->data = p;
-
-    p = ngx_sprintf(p, "%V:{%s:%V}:%s%s%V", prefix, kind, name, what,
-                    of->len ? ":" : "", of);
-    key->len = p - key->data;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_fleet_number(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *arg,
-    uint64_t n)
-{
-    arg->data = ngx_pnalloc(ctx->request->pool, NGX_INT64_LEN);
-    if (arg->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    arg->len = ngx_sprintf(arg->data, "%uL", n) - arg->data;
-
-    return NGX_OK;
 }

@@ -12,13 +12,7 @@
 #include "ngx_http_tccbs.h"
 
 
-/*
- * What gateways that share a Redis decide together.  A stage that asks returns
- * NGX_AGAIN and is called again when there is a reply or none in time: a call
- * waits for Redis for the deadline in all, not for each question.
- */
-
-/* What the limits of an account say. */
+/* What the limits of an account say, to all gateways that share a Redis. */
 
 #define NGX_HTTP_TCCBS_LIMIT_RATE   1
 #define NGX_HTTP_TCCBS_LIMIT_QUOTA  2

@@ -92,9 +92,7 @@ ngx_http_tccbs_hold_claim(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     ngx_http_tccbs_found_t    found;
     ngx_http_tccbs_stored_t  *entry;
 
-    if (ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key)
-        != NGX_OK)
-    {
+    if (ngx_http_tccbs_hold_region(hold, region, key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -147,9 +145,7 @@ ngx_http_tccbs_hold_look(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     ngx_int_t  rc;
     u_char     key[NGX_TCCBS_SHA256_LEN];
 
-    if (ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key)
-        != NGX_OK)
-    {
+    if (ngx_http_tccbs_hold_region(hold, region, key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -160,6 +156,8 @@ ngx_http_tccbs_hold_look(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     {
         return NGX_OK;
     }
+
+    found->made = (rc == NGX_DONE);
 
     return rc;
 }
@@ -172,9 +170,7 @@ ngx_http_tccbs_hold_settle(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
     ngx_str_t  none = ngx_null_string;
     u_char     key[NGX_TCCBS_SHA256_LEN];
 
-    if (ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key)
-        != NGX_OK)
-    {
+    if (ngx_http_tccbs_hold_region(hold, region, key) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -202,6 +198,14 @@ ngx_http_tccbs_hold_settle_tag(ngx_http_tccbs_hold_t *hold, ngx_str_t *tag,
 
     return ngx_http_tccbs_store_made(hold->zone, found->answer.data, made,
                                      seconds, found);
+}
+
+
+ngx_int_t
+ngx_http_tccbs_hold_region(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
+    u_char key[NGX_TCCBS_SHA256_LEN])
+{
+    return ngx_http_tccbs_hold_key(hold, "hold", &hold->snapshot, region, key);
 }
 
 

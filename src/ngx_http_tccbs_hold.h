@@ -45,6 +45,10 @@ ngx_int_t ngx_http_tccbs_hold_made(ngx_http_tccbs_hold_t *hold,
 void ngx_http_tccbs_hold_release(ngx_http_tccbs_hold_t *hold,
     ngx_str_t *region);
 
+/* The digest that a region is found by: NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_tccbs_hold_region(ngx_http_tccbs_hold_t *hold,
+    ngx_str_t *region, u_char key[NGX_TCCBS_SHA256_LEN]);
+
 /*
  * NGX_OK: the region is free for this call; NGX_BUSY: it is held; NGX_DONE:
  * this very call made it, found->answer is the new snapshot, empty when its id

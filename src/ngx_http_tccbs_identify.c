@@ -13,7 +13,6 @@
 #include "ngx_http_tccbs_identify.h"
 #include "ngx_http_tccbs_mapped.h"
 #include "ngx_http_tccbs_refuse.h"
-#include "ngx_http_tccbs_replay.h"
 
 
 static ngx_int_t ngx_http_tccbs_identify_mapped(ngx_http_request_t *r,
@@ -25,8 +24,6 @@ static ngx_int_t ngx_http_tccbs_identify_signed(ngx_http_request_t *r,
 static ngx_int_t ngx_http_tccbs_identify_signature(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx, ngx_tccbs_tc3_auth_t *auth,
     ngx_http_tccbs_key_t *key);
-static ngx_int_t ngx_http_tccbs_identify_replay(ngx_http_tccbs_ctx_t *ctx,
-    ngx_tccbs_tc3_auth_t *auth, time_t stamp);
 
 
 ngx_int_t
@@ -199,7 +196,10 @@ ngx_http_tccbs_identify_signed(ngx_http_request_t *r,
                                      "Keys of this gateway have no token.");
     }
 
-    return ngx_http_tccbs_identify_replay(ctx, auth, stamp);
+    ngx_memcpy(ctx->signature, auth->signature, sizeof(ctx->signature));
+    ctx->stamp = stamp;
+
+    return NGX_OK;
 }
 
 
@@ -253,57 +253,6 @@ ngx_http_tccbs_identify_signature(ngx_http_request_t *r,
                                 ctx->lcf->signed_hosts
                                     ? ctx->lcf->signed_hosts->nelts : 0,
                                 r->pool);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_identify_replay(ngx_http_tccbs_ctx_t *ctx,
-    ngx_tccbs_tc3_auth_t *auth, time_t stamp)
-{
-    uint32_t                   crc;
-    ngx_http_tccbs_headers_t  *h;
-
-    h = &ctx->headers;
-
-    ngx_crc32_init(crc);
-    ngx_crc32_update(&crc, auth->key_id.data, auth->key_id.len);
-    ngx_crc32_update(&crc, (u_char *) "\n", 1);
-    ngx_crc32_update(&crc, h->action.data, h->action.len);
-    ngx_crc32_update(&crc, (u_char *) "\n", 1);
-    ngx_crc32_update(&crc, h->version.data, h->version.len);
-    ngx_crc32_update(&crc, (u_char *) "\n", 1);
-    ngx_crc32_update(&crc, h->region.data, h->region.len);
-    ngx_crc32_final(crc);
-
-    switch (ngx_http_tccbs_replay_check(ctx->mcf->zone, auth->signature, crc,
-                                        stamp + NGX_TCCBS_TC3_WINDOW
-                                        - ngx_time(),
-                                        ctx->lcf->replay_window))
-    {
-    case NGX_OK:
-        return NGX_OK;
-
-    case NGX_DECLINED:
-        return ngx_http_tccbs_refuse(ctx, "AuthFailure.SignatureFailure",
-                                     "replay",
-                                     "This signature was used with another "
-                                     "action, version or region.");
-
-    case NGX_ABORT:
-        return ngx_http_tccbs_refuse(ctx, "AuthFailure.SignatureExpire",
-                                     "replay",
-                                     "This signature was used more than %T "
-                                     "seconds ago, sign the call again.",
-                                     ctx->lcf->replay_window);
-
-    default:
-        return ngx_http_tccbs_refuse(ctx,
-                                     "RequestLimitExceeded.IPLimitExceeded",
-                                     "replay",
-                                     "The gateway has no room to remember "
-                                     "another signature, try again in five "
-                                     "minutes.");
-    }
 }
 
 

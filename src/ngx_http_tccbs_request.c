@@ -23,6 +23,7 @@
 #include "ngx_http_tccbs_record.h"
 #include "ngx_http_tccbs_refuse.h"
 #include "ngx_http_tccbs_request.h"
+#include "ngx_http_tccbs_spend.h"
 #include "ngx_http_tccbs_turn.h"
 
 
@@ -78,6 +79,7 @@ static void ngx_http_tccbs_durable(void *data, ngx_int_t rc);
 static ngx_http_tccbs_stage_pt  ngx_http_tccbs_stages[] = {
     ngx_http_tccbs_read,
     ngx_http_tccbs_identify,
+    ngx_http_tccbs_spend,
     ngx_http_tccbs_decode,
     ngx_http_tccbs_permit,
     ngx_http_tccbs_enter,
@@ -370,6 +372,10 @@ ngx_http_tccbs_resume(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx,
 
         rc = ngx_http_tccbs_stages[ctx->stage](r, ctx);
     }
+
+    /* who waits for this call does not wait for the client to go */
+
+    ngx_http_tccbs_duplicate_done(ctx);
 
     ngx_http_finalize_request(r, ngx_http_tccbs_answer(r, ctx));
 }

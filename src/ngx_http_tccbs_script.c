@@ -95,10 +95,120 @@
     "return 0\n"
 
 
+/*
+ * A signature, see ngx_http_tccbs_replay.h.  KEYS: it.  ARGV: what it came
+ * with, milliseconds to remember it, seconds in which it may come again.
+ * Replies {0}, {1}: came with something else, or {2}: too late.
+ */
+
+#define NGX_HTTP_TCCBS_SCRIPT_SPEND_TEXT                                      \
+    "local t = redis.call('TIME')\n"                                          \
+    "local s = redis.call('GET', KEYS[1])\n"                                  \
+    "if not s then\n"                                                         \
+    "  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. t[1], 'PX', ARGV[2])\n"   \
+    "  return {0}\n"                                                          \
+    "end\n"                                                                   \
+    "local with, at = string.match(s, '^(%d+) (%d+)$')\n"                     \
+    "if with ~= ARGV[1] then return {1} end\n"                                \
+    "if t[1] - at >= tonumber(ARGV[3]) then return {2} end\n"                 \
+    "return {0}\n"
+
+
+/*
+ * Claims a call, see ngx_http_tccbs_store.h; the id of its first attempt is
+ * the token without which nobody can end the claim.
+ *
+ * KEYS: the call, its regions.  ARGV: id, milliseconds of the claim, 1 when it
+ * was seen flying before, digest of the call.
+ *
+ * Replies {0}: claimed, {1, id}: flies, {2, id, outcome, answer}: answered,
+ * {3, id, milliseconds}: it or a region is held, or {4, {region, id, new
+ * snapshot}, ...}: this very call was found to have made these.
+ *
+ * A call is a hash: "s" is "f" flying, "a" answered, "r" answered for those who
+ * waited, "h" held; "id"; "o", the outcome, and "a", the answer.  A region is
+ * one, too: "s" is "h" or "m", made; "id" and "c", the call; "a", the snapshot.
+ */
+
+#define NGX_HTTP_TCCBS_SCRIPT_CLAIM_TEXT                                      \
+    "local v = redis.call('HMGET', KEYS[1], 's', 'id', 'o', 'a')\n"           \
+    "local s = v[1]\n"                                                        \
+    "if s == 'f' and v[2] ~= ARGV[1] then return {1, v[2]} end\n"             \
+    "if s == 'a' or s == 'r' and ARGV[3] == '1' then\n"                       \
+    "  return {2, v[2], tonumber(v[3]), v[4]}\n"                              \
+    "end\n"                                                                   \
+    "if s == 'h' then\n"                                                      \
+    "  return {3, v[2], redis.call('PTTL', KEYS[1])}\n"                       \
+    "end\n"                                                                   \
+    "local made = {4}\n"                                                      \
+    "for i = 2, #KEYS do\n"                                                   \
+    "  local h = redis.call('HMGET', KEYS[i], 's', 'id', 'c', 'a')\n"         \
+    "  if h[1] == 'h' then\n"                                                 \
+    "    return {3, h[2], redis.call('PTTL', KEYS[i])}\n"                     \
+    "  end\n"                                                                 \
+    "  if h[1] == 'm' and h[3] == ARGV[4] then\n"                             \
+    "    made[#made + 1] = {i - 2, h[2], h[4] or ''}\n"                       \
+    "  end\n"                                                                 \
+    "end\n"                                                                   \
+    "if #made > 1 then return made end\n"                                     \
+    "redis.call('DEL', KEYS[1])\n"                                            \
+    "redis.call('HSET', KEYS[1], 's', 'f', 'id', ARGV[1])\n"                  \
+    "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"                               \
+    "return {0}\n"
+
+
+/*
+ * What became of a call.  KEYS: the call, its regions or none.  ARGV: token,
+ * state as above, or "-": none, milliseconds, outcome, answer, digest of the
+ * call, id of its last attempt, and for each region "-", "h", or "m" with the
+ * snapshot.  What is known of a region is true whoever has the claim by now.
+ */
+
+#define NGX_HTTP_TCCBS_SCRIPT_TELL_TEXT                                       \
+    "for i = 2, #KEYS do\n"                                                   \
+    "  local x = ARGV[i + 6]\n"                                               \
+    "  if x ~= '-' then\n"                                                    \
+    "    redis.call('DEL', KEYS[i])\n"                                        \
+    "    redis.call('HSET', KEYS[i], 's', string.sub(x, 1, 1),\n"             \
+    "      'id', ARGV[7], 'c', ARGV[6], 'a', string.sub(x, 2))\n"             \
+    "    redis.call('PEXPIRE', KEYS[i], ARGV[3])\n"                           \
+    "  end\n"                                                                 \
+    "end\n"                                                                   \
+    "local id = redis.call('HGET', KEYS[1], 'id')\n"                          \
+    "if id and id ~= ARGV[1] then return 1 end\n"                             \
+    "redis.call('DEL', KEYS[1])\n"                                            \
+    "if ARGV[2] ~= '-' then\n"                                                \
+    "  redis.call('HSET', KEYS[1], 's', ARGV[2], 'id', ARGV[1],\n"            \
+    "    'o', ARGV[4], 'a', ARGV[5])\n"                                       \
+    "  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"                             \
+    "end\n"                                                                   \
+    "return 0\n"
+
+
+/*
+ * A copy that was found in a region.  KEYS: it.  ARGV: id of the call, new
+ * snapshot or empty, milliseconds.
+ */
+
+#define NGX_HTTP_TCCBS_SCRIPT_MADE_TEXT                                       \
+    "if redis.call('HGET', KEYS[1], 'id') == ARGV[1] then\n"                  \
+    "  redis.call('HSET', KEYS[1], 's', 'm')\n"                               \
+    "  if ARGV[2] ~= '' then\n"                                               \
+    "    redis.call('HSET', KEYS[1], 'a', ARGV[2])\n"                         \
+    "  end\n"                                                                 \
+    "  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"                             \
+    "end\n"                                                                   \
+    "return 0\n"
+
+
 ngx_http_tccbs_script_t  ngx_http_tccbs_scripts[] = {
     { ngx_string(NGX_HTTP_TCCBS_SCRIPT_PROBE_TEXT), { 0 } },
     { ngx_string(NGX_HTTP_TCCBS_SCRIPT_LIMIT_TEXT), { 0 } },
-    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_GIVE_TEXT), { 0 } }
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_GIVE_TEXT), { 0 } },
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_SPEND_TEXT), { 0 } },
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_CLAIM_TEXT), { 0 } },
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_TELL_TEXT), { 0 } },
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_MADE_TEXT), { 0 } }
 };
 
 

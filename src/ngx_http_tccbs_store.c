@@ -194,6 +194,7 @@ ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
 
     ngx_memcpy(found->id, e->id, sizeof(found->id));
     ngx_memcpy(found->call, e->call, sizeof(found->call));
+    ngx_memcpy(found->key, e->key, sizeof(found->key));
 
     rc = NGX_OK;
 

@@ -55,7 +55,9 @@ typedef struct {
     u_char                   id[NGX_TCCBS_UUID_LEN];
     u_char                   call[NGX_TCCBS_SHA256_LEN];
     ngx_uint_t               outcome;
+    u_char                   key[NGX_TCCBS_SHA256_LEN];  /* what was made */
     time_t                   left;            /* seconds */
+    ngx_uint_t               made;            /* a region, by this very call */
     ngx_str_t                answer;
 } ngx_http_tccbs_found_t;
 
@@ -83,7 +85,7 @@ ngx_int_t ngx_http_tccbs_store_look(ngx_shm_zone_t *zone,
     ngx_http_tccbs_found_t *found);
 
 /*
- * What is held was made: NGX_OK with the call in "found", once; or
+ * What is held was made: NGX_OK with the call and the key in "found", once; or
  * NGX_DECLINED.  "snapshot" is the new one, or empty when it is not known.
  */
 ngx_int_t ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,

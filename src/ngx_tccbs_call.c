@@ -15,7 +15,6 @@
 
 #define NGX_TCCBS_CALL_DEPTH         4
 #define NGX_TCCBS_CALL_NODES         2048
-#define NGX_TCCBS_CALL_REGIONS       32
 #define NGX_TCCBS_CALL_ECHO          64       /* of a name in a message */
 #define NGX_TCCBS_CALL_IDS           100
 #define NGX_TCCBS_CALL_FILTERS       10

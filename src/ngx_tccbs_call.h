@@ -28,6 +28,8 @@ typedef enum {
 } ngx_tccbs_action_e;
 
 
+#define NGX_TCCBS_CALL_REGIONS  32        /* destinations, at most */
+
 typedef enum {
     NGX_TCCBS_NONE = 0,
     NGX_TCCBS_SUCCESS,

@@ -1,0 +1,91 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_tccbs_ask.h"
+
+
+ngx_int_t
+ngx_http_tccbs_ask(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_script_e script, ngx_str_t *argv, ngx_uint_t argc,
+    ngx_uint_t nkeys)
+{
+    ngx_int_t   rc;
+    ngx_msec_t  deadline;
+
+    deadline = ctx->mcf->redis->deadline;
+
+    if (ctx->asking >= deadline) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_tccbs_redis_call(&ctx->ask, script, argv, argc, nkeys,
+                                   deadline - ctx->asking);
+
+    if (rc == NGX_AGAIN) {
+        ctx->asked = 1;
+        ctx->asked_at = ngx_current_msec;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_ask_answered(ngx_http_tccbs_ctx_t *ctx)
+{
+    ctx->asked = 0;
+    ctx->asking += ngx_current_msec - ctx->asked_at;
+
+    return ctx->ask.reply ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* prefix:{kind:name}:what:of; what is in braces chooses the server. */
+
+ngx_int_t
+ngx_http_tccbs_ask_key(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *key,
+    const char *kind, ngx_str_t *name, const char *what, ngx_str_t *of)
+{
+    u_char     *p;
+    ngx_str_t  *prefix;
+
+    prefix = &ctx->mcf->redis->prefix;
+
+    p = ngx_pnalloc(ctx->request->pool, prefix->len + name->len + of->len
+                                        + sizeof(":{:}::") + ngx_strlen(kind)
+                                        + ngx_strlen(what));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->data = p;
+
+    p = ngx_sprintf(p, "%V:{%s:%V}:%s%s%V", prefix, kind, name, what,
+                    of->len ? ":" : "", of);
+    key->len = p - key->data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_ask_number(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *arg,
+    uint64_t n)
+{
+    arg->data = ngx_pnalloc(ctx->request->pool, NGX_INT64_LEN);
+    if (arg->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    arg->len = ngx_sprintf(arg->data, "%uL", n) - arg->data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,420 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_tccbs_ask.h"
+#include "ngx_http_tccbs_claim.h"
+
+
+#define NGX_HTTP_TCCBS_CLAIM_ARGS     (8 + 2 * NGX_TCCBS_CALL_REGIONS)
+#define NGX_HTTP_TCCBS_CLAIM_ANSWER   (128 * 1024)
+#define NGX_HTTP_TCCBS_CLAIM_LONGEST  1000000000000
+
+
+static ngx_int_t ngx_http_tccbs_claim_ask(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold);
+static ngx_int_t ngx_http_tccbs_claim_read(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found);
+static ngx_int_t ngx_http_tccbs_claim_answer(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found);
+static ngx_int_t ngx_http_tccbs_claim_regions(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found);
+static ngx_int_t ngx_http_tccbs_claim_id(ngx_tccbs_resp_t *reply,
+    ngx_uint_t n, ngx_http_tccbs_found_t *found);
+static ngx_int_t ngx_http_tccbs_claim_keys(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold, ngx_str_t *argv, ngx_uint_t *n);
+static ngx_int_t ngx_http_tccbs_claim_key(ngx_http_tccbs_ctx_t *ctx,
+    ngx_str_t *key, const char *what, const u_char *digest);
+static ngx_int_t ngx_http_tccbs_claim_hex(ngx_http_tccbs_ctx_t *ctx,
+    ngx_str_t *hex, const u_char *digest);
+
+
+ngx_int_t
+ngx_http_tccbs_claim(ngx_http_tccbs_ctx_t *ctx, ngx_http_tccbs_hold_t *hold,
+    ngx_http_tccbs_found_t *found)
+{
+    ngx_int_t         rc;
+
+    static ngx_str_t  name = ngx_string("a claim");
+
+    if (!ctx->asked) {
+        return ngx_http_tccbs_claim_ask(ctx, hold);
+    }
+
+    rc = ngx_http_tccbs_ask_answered(ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_tccbs_claim_read(ctx, found);
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_tccbs_redis_nonsense(&name);
+        }
+    }
+
+    if (rc == NGX_DECLINED) {
+
+        /* the claim may have been made: right behind it, it is given up */
+
+        ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_FREE, NULL, 0,
+                                 NULL, NULL);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_str_null(&ctx->claim);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_claim_ask(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold)
+{
+    ngx_int_t   rc;
+    ngx_str_t   argv[NGX_HTTP_TCCBS_CLAIM_ARGS];
+    ngx_uint_t  n, nkeys;
+
+    if (ngx_http_tccbs_claim_keys(ctx, hold, argv, &n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    nkeys = n;
+
+    argv[n++] = ctx->id;
+
+    if (ngx_http_tccbs_ask_number(ctx, &argv[n++], ctx->lcf->hold * 1000
+                                                   + ctx->lcf->total_timeout)
+        != NGX_OK
+        || ngx_http_tccbs_ask_number(ctx, &argv[n++], ctx->waited) != NGX_OK
+        || ngx_http_tccbs_claim_hex(ctx, &argv[n++], ctx->digest) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_tccbs_ask(ctx, NGX_HTTP_TCCBS_SCRIPT_CLAIM, argv, n, nkeys);
+
+    if (rc == NGX_AGAIN) {
+        ctx->claim = ctx->id;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_claim_read(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found)
+{
+    int64_t            said, left;
+    ngx_tccbs_resp_t  *reply;
+
+    reply = ctx->ask.reply;
+
+    if (ngx_tccbs_resp_integer(reply, 0, 0, 4, &said) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (said == 0) {
+        return NGX_OK;
+    }
+
+    if (said == 4) {
+        return ngx_http_tccbs_claim_regions(ctx, found);
+    }
+
+    if (ngx_http_tccbs_claim_id(reply, 1, found) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (said == 1) {
+        return NGX_ABORT;
+    }
+
+    if (said == 2) {
+        return ngx_http_tccbs_claim_answer(ctx, found);
+    }
+
+    if (ngx_tccbs_resp_integer(reply, 2, 0, NGX_HTTP_TCCBS_CLAIM_LONGEST,
+                               &left)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    found->left = left / 1000 + 1;
+
+    return NGX_BUSY;
+}
+
+
+/* What a caller is told is what was understood, as if CBS had said it. */
+
+static ngx_int_t
+ngx_http_tccbs_claim_answer(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found)
+{
+    int64_t            outcome;
+    ngx_str_t          text;
+    ngx_tccbs_out_t    out;
+    ngx_tccbs_reply_t  reply;
+
+    if (ngx_tccbs_resp_integer(ctx->ask.reply, 2, NGX_TCCBS_SUCCESS,
+                               NGX_TCCBS_REJECTED, &outcome)
+        != NGX_OK
+        || ngx_tccbs_resp_string(ctx->ask.reply, 3,
+                                 NGX_HTTP_TCCBS_CLAIM_ANSWER, &text)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_tccbs_reply_parse(&reply, ctx->request->pool, &ctx->call,
+                              NGX_HTTP_OK, &text)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (reply.tree == NULL || (int64_t) reply.outcome != outcome) {
+        return NGX_DECLINED;
+    }
+
+    /* its strings are those of the text */
+
+    ngx_tccbs_out_init(&out, ctx->request->pool, text.len + 64);
+    ngx_tccbs_reply_write(&reply, &out);
+
+    if (out.failed) {
+        return NGX_ERROR;
+    }
+
+    found->outcome = outcome;
+    found->answer = ngx_tccbs_out_str(&out);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_claim_regions(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found)
+{
+    int64_t            region;
+    ngx_str_t          made;
+    ngx_uint_t         i;
+    ngx_tccbs_resp_t  *reply, *element;
+
+    reply = ctx->ask.reply;
+
+    ngx_memzero(found, ctx->call.nto * sizeof(ngx_http_tccbs_found_t));
+
+    for (i = 1; i < reply->nelts; i++) {
+        element = &reply->elts[i];
+
+        if (ngx_tccbs_resp_integer(element, 0, 0,
+                                   (int64_t) ctx->call.nto - 1, &region)
+            != NGX_OK
+            || ngx_http_tccbs_claim_id(element, 1, &found[region]) != NGX_OK
+            || ngx_tccbs_resp_string(element, 2, NGX_TCCBS_HEX_LEN, &made)
+               != NGX_OK
+            || (made.len && !ngx_tccbs_snapshot_valid(&made)))
+        {
+            return NGX_DECLINED;
+        }
+
+        found[region].made = 1;
+        found[region].answer.len = made.len;
+        found[region].answer.data = ngx_pstrdup(ctx->request->pool, &made);
+
+        if (found[region].answer.data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_HTTP_TCCBS_CLAIM_MADE;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_claim_id(ngx_tccbs_resp_t *reply, ngx_uint_t n,
+    ngx_http_tccbs_found_t *found)
+{
+    size_t     i;
+    ngx_str_t  id;
+
+    if (ngx_tccbs_resp_string(reply, n, NGX_TCCBS_UUID_LEN, &id) != NGX_OK
+        || id.len != NGX_TCCBS_UUID_LEN)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < id.len; i++) {
+        if ((id.data[i] < '0' || id.data[i] > '9')
+            && (id.data[i] < 'a' || id.data[i] > 'f') && id.data[i] != '-')
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_memcpy(found->id, id.data, sizeof(found->id));
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_tccbs_claim_end(ngx_http_tccbs_ctx_t *ctx, const char *state,
+    ngx_str_t *answer, time_t seconds, ngx_http_tccbs_hold_t *hold,
+    ngx_str_t *known)
+{
+    ngx_str_t   argv[NGX_HTTP_TCCBS_CLAIM_ARGS];
+    ngx_uint_t  i, n, nkeys;
+
+    if (ctx->mcf->redis == NULL
+        || (ctx->claim.len == 0 && *state == *NGX_HTTP_TCCBS_CLAIM_FREE
+            && known == NULL))
+    {
+        return;
+    }
+
+    if (answer && answer->len > NGX_HTTP_TCCBS_CLAIM_ANSWER) {
+        state = NGX_HTTP_TCCBS_CLAIM_HELD;
+        seconds = ctx->lcf->hold;
+        answer = NULL;
+    }
+
+    if (ngx_http_tccbs_claim_keys(ctx, known ? hold : NULL, argv, &n)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    nkeys = n;
+
+    argv[n++] = ctx->claim.len ? ctx->claim : ctx->id;
+
+    argv[n].data = (u_char *) state;
+    argv[n++].len = 1;
+
+    if (ngx_http_tccbs_ask_number(ctx, &argv[n++], seconds * 1000) != NGX_OK
+        || ngx_http_tccbs_ask_number(ctx, &argv[n++], ctx->outcome) != NGX_OK)
+    {
+        return;
+    }
+
+    if (answer) {
+        argv[n++] = *answer;
+
+    } else {
+        ngx_str_null(&argv[n]);
+        n++;
+    }
+
+    if (ngx_http_tccbs_claim_hex(ctx, &argv[n++], ctx->digest) != NGX_OK) {
+        return;
+    }
+
+    argv[n++] = ctx->id;
+
+    for (i = 0; known && i < ctx->call.nto; i++) {
+        argv[n++] = known[i];
+    }
+
+    ngx_str_null(&ctx->claim);
+
+    ngx_http_tccbs_redis_note(NGX_HTTP_TCCBS_SCRIPT_TELL, argv, n, nkeys,
+                              ctx->lcf->hold);
+}
+
+
+void
+ngx_http_tccbs_claim_made(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_found_t *found, ngx_str_t *snapshot)
+{
+    ngx_str_t  argv[4];
+
+    if (ctx->mcf->redis == NULL) {
+        return;
+    }
+
+    argv[1].data = found->id;
+    argv[1].len = sizeof(found->id);
+    argv[2] = *snapshot;
+
+    if (ngx_http_tccbs_claim_key(ctx, &argv[0], "h", found->key) == NGX_OK
+        && ngx_http_tccbs_ask_number(ctx, &argv[3], ctx->lcf->hold * 1000)
+           == NGX_OK)
+    {
+        ngx_http_tccbs_redis_note(NGX_HTTP_TCCBS_SCRIPT_MADE, argv, 4, 1,
+                                  ctx->lcf->hold);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_claim_keys(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold, ngx_str_t *argv, ngx_uint_t *n)
+{
+    ngx_uint_t  i;
+    u_char      digest[NGX_TCCBS_SHA256_LEN];
+
+    *n = 0;
+
+    if (ngx_http_tccbs_claim_key(ctx, &argv[(*n)++], "d", ctx->digest)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; hold && i < ctx->call.nto; i++) {
+
+        if (ngx_http_tccbs_hold_region(hold, &ctx->call.to[i], digest)
+            != NGX_OK
+            || ngx_http_tccbs_claim_key(ctx, &argv[(*n)++], "h", digest)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_claim_key(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *key,
+    const char *what, const u_char *digest)
+{
+    ngx_str_t  hex;
+
+    if (ngx_http_tccbs_claim_hex(ctx, &hex, digest) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_tccbs_ask_key(ctx, key, "c",
+                                  &ctx->account->credential->name, what, &hex);
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_claim_hex(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *hex,
+    const u_char *digest)
+{
+    hex->data = ngx_pnalloc(ctx->request->pool, NGX_TCCBS_HEX_LEN);
+    if (hex->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_tccbs_hex(hex->data, digest, NGX_TCCBS_SHA256_LEN);
+    hex->len = NGX_TCCBS_HEX_LEN;
+
+    return NGX_OK;
+}

@@ -1,0 +1,251 @@
+#!/usr/bin/perl
+
+# No copy is made twice by several gateways that share a Redis.  If this broke,
+# an SDK that is sent to another gateway with its retry would pay twice.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw/ time sleep /;
+use TCCBS::Redis;
+use TCCBS::Test qw/ copy /;
+
+my $action = 'CopySnapshotCrossRegions';
+my $rounds = $ENV{TCCBS_ROUNDS} // 30;
+
+my $t = TCCBS::Test->new(workers => 2,
+    exempt => [ qr/connect\(\) to unix:/ ]);
+my $redis = TCCBS::Redis->new($t);
+
+my $location = 'tccbs_read_timeout 2s; tccbs_hold 4s; tccbs_replay_window 3s;
+    tccbs_snapshot_tag on;';
+my %conf = (http => 'tccbs_redis ' . $redis->url . ' nodes=3 deadline=500ms;',
+    accounts => $t->account('team-dr') . $t->account('quota', quota => '2/d'),
+    location => $location);
+
+$t->run(%conf);
+
+my @gateways = ($t, map { $t->another(%conf) } 1 .. 2);
+
+sub call {
+    my ($gateway, $params, %o) = @_;
+    return $gateways[$gateway]->call($action, $params, %o);
+}
+
+# answered at one gateway: the same answer at the others
+
+my $params = copy(DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]);
+my $first = call(0, $params);
+is($first->{code}, '', 'first');
+
+$t->wait_for(sub { call(1, $params)->{headers}{'x-tccbs-duplicate-of'} });
+
+for my $gateway (1, 2) {
+    my $r = call($gateway, { %$params, DestinationRegions =>
+        [ 'ap-singapore', 'ap-beijing' ] });
+    is($r->{body}, $first->{body}, 'the same answer');
+    is($r->{headers}{'x-tccbs-duplicate-of'}, $first->{headers}{'x-tccbs-id'},
+        'says of which call');
+    is($r->{headers}{'x-tccbs-outcome'}, 'success', 'and its outcome');
+}
+
+is($t->sent($params), 1, 'sent once');
+isnt(call(1, { %$params, SnapshotName => 'x' })->{body}, $first->{body},
+    'another name is another call');
+
+# at all at once
+
+sub at_once {
+    my ($params, @gateways) = @_;
+
+    my @clients = map { my $c = $_->client;
+        $c->send($c->request($action, $params, close => 1)); $c } @gateways;
+    my @answers = map { my $r = $_->answer; $_->close; $r } @clients;
+
+    return @answers;
+}
+
+my ($made, $same, $worst) = (0, 0, 0);
+
+for (1 .. $rounds) {
+    my $params = copy();
+    my $start = time;
+    my %bodies = map { ($_->{body} => 1) } at_once($params, @gateways);
+
+    $worst = time - $start if time - $start > $worst;
+    $made += $t->sent($params) if $rounds < 100;
+    $same++ if keys %bodies == 1 && (keys %bodies)[0] =~ /"Success"/;
+}
+
+if ($rounds >= 100) {
+    my %seen;
+    $seen{$_}++ for map { ($_->{body} // '') =~ /"(snap-\d+)"/ }
+        grep { ($_->{action} // '') eq $action } $t->emulated;
+    my @twice = grep { $_ > 1 } values %seen;
+    is(scalar @twice, 2, 'only the calls above were sent twice');
+}
+
+diag("$rounds calls, each to 3 gateways at once: $made sent, $same with one"
+    . sprintf(' answer, at most %.0f ms', $worst * 1000));
+is($made, $rounds, 'each was sent once') if $rounds < 100;
+is($same, $rounds, 'and all got its answer');
+
+# in flight for a while, and in both workers
+
+$params = copy();
+$t->faults({ kind => 'delay', ms => 700 });
+my %bodies = map { ($_->{body} => 1) } at_once($params, (@gateways) x 5);
+is(scalar(keys %bodies), 1, 'fifteen at once: one answer');
+is($t->sent($params), 1, 'sent once');
+
+# refused by Tencent: those who waited get it, a later call is a new one
+
+$params = copy();
+$t->faults({ kind => 'delay', ms => 300 }, { kind => 'error',
+    code => 'ResourceBusy' });
+$t->faults({ kind => 'error', code => 'ResourceBusy' });
+is(call(0, $params)->{code}, 'ResourceBusy', 'rejected');
+ok($t->wait_for(sub { call(1, $params)->{code} eq '' }), 'and then not');
+
+# unknown: the snapshot and the region are held at all gateways
+
+my $lost = copy(DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]);
+$t->faults({ kind => 'drop_before' });
+my $unknown = call(0, $lost);
+my $id = $unknown->{headers}{'x-tccbs-id'};
+is($unknown->{headers}{'x-tccbs-outcome'}, 'unknown', 'unknown');
+
+$t->wait_for(sub { @{$redis->command('KEYS', '*:h:*')} >= 2 });
+
+for my $same ({}, { SnapshotName => 'x' },
+    { DestinationRegions => [ 'ap-singapore' ] })
+{
+    my $r = call(1, { %$lost, %$same });
+    is($r->{code}, 'InternalError.ComponentError', 'held');
+    like($r->{message}, qr/earlier copy.*$id.*unknown.*in \d+ seconds/,
+        'says why and until when');
+}
+
+is($t->sent($lost), 1, 'sent once');
+ok($t->wait_for(sub { call(2, $lost)->{code} eq '' }, 10),
+    'until its time ends');
+
+# an answer that was lost is found, and is the answer everywhere
+
+my $found = copy();
+$t->faults({ kind => 'drop_before' });
+is(call(0, $found)->{headers}{'x-tccbs-outcome'}, 'unknown', 'lost');
+is($t->call('DescribeSnapshots', { Limit => 100 }, region => 'ap-beijing')
+    ->{code}, '', 'looked for');
+
+my $settled;
+$t->wait_for(sub { $settled = call(1, $found); $settled->{code} eq '' });
+is($settled->{code}, '', 'found at another gateway');
+is($settled->{headers}{'x-tccbs-outcome'}, 'success', 'made');
+is($t->sent($found), 1, 'sent once');
+
+# not sent, and a client that has left: free at once
+
+$t->stop_emulator;
+my $free = copy();
+is(call(0, $free)->{code}, 'ServiceUnavailable', 'not sent');
+$t->emulator(port => $t->{emulator_port});
+ok($t->wait_for(sub { call(1, $free)->{code} eq '' }, 3), 'and then sent');
+
+# limits are not spent on what is not sent
+
+my $limited = copy();
+is(call($_ % 3, $limited, client => { account => 'quota' })->{code}, '',
+    "one of the quota: call $_") for 0 .. 5;
+ok($t->wait_for(sub { call(1, copy(), client => { account => 'quota' })->{code}
+    eq '' }), 'the other');
+
+# a signature: what it does not cover cannot be changed at another gateway
+
+my $client = $t->client;
+my $once = copy();
+my $bytes = $client->request($action, $once);
+is($gateways[0]->raw($bytes)->{code}, '', 'a request');
+(my $moved = $bytes) =~ s/ap-guangzhou/ap-shanghai/;
+is($gateways[1]->raw($moved)->{code}, 'AuthFailure.SignatureFailure',
+    'with another region at another gateway');
+is($gateways[1]->raw($bytes)->{code}, '', 'as it was: its answer');
+ok($t->wait_for(sub { $gateways[2]->raw($bytes)->{code}
+    eq 'AuthFailure.SignatureExpire' }, 10), 'later it is spent');
+is($t->sent($once), 1, 'sent once');
+
+# a claim is ended by its owner only
+
+my ($key) = grep { $redis->command('HGET', $_, 's') eq 'a' }
+    @{$redis->command('KEYS', '*:d:*')};
+$params = copy();
+$t->faults({ kind => 'delay', ms => 600 });
+my $c = $t->client;
+$c->send($c->request($action, $params));
+my ($claim) = $t->wait_for(sub { my ($k) = grep { ($redis->command('HGET', $_,
+    's') // '') eq 'f' } @{$redis->command('KEYS', '*:d:*')}; $k });
+$redis->command('HSET', $claim, 'id', '00000000-0000-4000-8000-000000000000');
+is($c->answer->{code}, '', 'an owner that has lost its claim');
+$t->wait_for(sub { $t->settled });
+sleep 0.2;
+is($redis->command('HGET', $claim, 's'), 'f', 'does not end that of another');
+
+# what Redis says is not believed
+
+my $answered = copy();
+is(call(0, $answered)->{code}, '', 'answered');
+my ($store) = $t->wait_for(sub { my ($k) = grep { ($redis->command('HGET', $_,
+    'a') // '') =~ /Success/ } sort { $redis->command('PTTL', $b)
+    <=> $redis->command('PTTL', $a) }
+    @{$redis->command('KEYS', '*:d:*')}; $k });
+
+for my $bad ('x', '{"Response":{"RequestId":"r","SnapshotCopyResultSet":[]}}',
+    '{"Response":{"Error":{"Code":"X","Message":"y"},"RequestId":"r"}}')
+{
+    $redis->command('HSET', $_, 'a', $bad)
+        for grep { ($redis->command('HGET', $_, 's') // '') eq 'a' }
+        @{$redis->command('KEYS', '*:d:*')};
+    is(call(1, $answered)->{code}, 'ServiceUnavailable', 'no answer of ours');
+}
+
+is($t->sent($answered), 1, 'and not sent');
+
+# nothing in Redis that is worth to be stolen
+
+my $all = join(' ', map { my $k = $_; $k, map { $_ // '' }
+    ref $redis->command('HGETALL', $k) eq 'ARRAY'
+    ? @{$redis->command('HGETALL', $k)} : $redis->command('GET', $k) }
+    @{$redis->command('KEYS', '*')});
+unlike($all, $t->secret_pattern, 'no secret');
+unlike($all, qr/Authorization|Signature=/, 'no signature');
+
+# without Redis: copies are refused, looks are not
+
+$redis->stop;
+
+my %code;
+$code{call($_ % 3, copy())->{code}}++ for 1 .. 12;
+is_deeply(\%code, { ServiceUnavailable => 12 }, 'copies are refused');
+is($gateways[$_]->call('DescribeSnapshots', { Limit => 1 },
+    region => 'ap-beijing')->{code}, '', 'looks are not') for 0 .. 2;
+like($t->slurp('logs/error.log'),
+    qr/redis .* cannot be used.*copies are refused/, 'and it says so');
+
+# unless that is wanted
+
+$_->file('nginx.conf', $_->slurp('nginx.conf')
+    =~ s{nodes=3}{nodes=3 duplicates=local}r), $_->reload for @gateways;
+is(call(0, copy())->{code}, '', 'a copy of this gateway alone');
+
+# and all is well when Redis is back
+
+$_->file('nginx.conf', $_->slurp('nginx.conf')
+    =~ s{ duplicates=local}{}r), $_->reload for @gateways;
+$redis->start;
+ok($t->wait_for(sub { call(0, copy())->{code} eq '' }, 10), 'Redis is back');
+
+$t->done;
