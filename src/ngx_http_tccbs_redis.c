@@ -36,6 +36,7 @@ typedef struct {
     ngx_uint_t                     fails;
     time_t                         said;      /* in the error log */
     unsigned                       up:1;
+    unsigned                       sense:1;   /* of the last reply */
     unsigned                       open:1;    /* the breaker */
 } ngx_http_tccbs_redis_t;
 
@@ -103,7 +104,6 @@ ngx_http_tccbs_redis_init(ngx_cycle_t *cycle,
     link->ssl = conf->ssl;
     link->name = &conf->ssl_name;
     link->timeout = conf->connect_timeout;
-
     redis->probe.handler = ngx_http_tccbs_redis_probed;
     redis->probe.data = redis;
     redis->probe.timer.cancelable = 1;
@@ -230,6 +230,7 @@ ngx_http_tccbs_redis_nonsense(ngx_str_t *what)
 
     redis = ngx_http_tccbs_redis;
 
+    redis->sense = 0;
     ngx_http_tccbs_redis_say(redis, "makes no sense to", what);
     ngx_http_tccbs_redis_failed(redis, 1, "its replies make no sense");
 }
@@ -385,31 +386,30 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
 
     if (reply->type != NGX_TCCBS_RESP_ERROR) {
 
-        if (entry->call && entry->call != &redis->probe) {
-            redis->fails = 0;
-        }
-
+        redis->sense = (entry->call && entry->call != &redis->probe);
         ngx_http_tccbs_redis_answer(entry, reply);
+        redis->fails = redis->sense ? 0 : redis->fails;
 
     } else {
 
         ngx_tccbs_resp_printable(reply, NGX_HTTP_TCCBS_REDIS_SAID);
         ngx_http_tccbs_redis_say(redis, "says", &reply->text);
 
-        /* without a login nothing will do; a bad key is no bad Redis */
+        /* a bad key or a failed script is no bad Redis, all else is */
 
-        if (entry->kind == NGX_HTTP_TCCBS_COMMAND_LOGIN) {
-            ngx_http_tccbs_redis_failed(redis, NGX_HTTP_TCCBS_REDIS_FAILS,
-                                        "it refuses the login");
-            rc = NGX_ERROR;
+        if (ngx_tccbs_resp_is_error(reply, "ERR")) {
+            ngx_http_tccbs_redis_failed(redis, 1, "scripts fail");
 
         } else if (!ngx_tccbs_resp_is_error(reply, "WRONGTYPE")) {
-            ngx_http_tccbs_redis_failed(redis, 1, "it refuses");
+            ngx_http_tccbs_redis_failed(redis, NGX_HTTP_TCCBS_REDIS_FAILS,
+                                        "it refuses");
         }
 
         /* another server may be behind the address by now */
 
-        if (ngx_tccbs_resp_is_error(reply, "READONLY")) {
+        if (entry->kind == NGX_HTTP_TCCBS_COMMAND_LOGIN
+            || ngx_tccbs_resp_is_error(reply, "READONLY"))
+        {
             rc = NGX_ERROR;
         }
 

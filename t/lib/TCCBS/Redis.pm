@@ -72,14 +72,11 @@ sub command {
     my $socket = IO::Socket::UNIX->new(Peer => $self->{path})
         or die "$self->{path}: $!\n";
 
-    for my $words ($self->{login} // (), \@words) {
-        print $socket '*' . @$words . "\r\n",
-            map { '$' . length($_) . "\r\n$_\r\n" } @$words;
-        $socket->flush;
-        $self->{reply} = reply($socket);
-    }
+    print $socket '*' . @words . "\r\n",
+        map { '$' . length($_) . "\r\n$_\r\n" } @words;
+    $socket->flush;
 
-    return $self->{reply};
+    return reply($socket);
 }
 
 sub reply {
@@ -116,6 +113,10 @@ sub wire {
 
     return "redis://127.0.0.1:$self->{wire_port}";
 }
+
+# what was asked over it
+
+sub asked { return $_[0]{t}->slurp("$_[0]{dir}/wire.log") =~ /^asked$/mg }
 
 sub mode {
     my ($self, $mode) = @_;
