@@ -15,7 +15,7 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  11
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  12
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
