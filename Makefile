@@ -7,6 +7,7 @@
 # make bench-limits  how exact and how fair the limits are
 # make bench-fleet   the same of a fleet, simulated; PLOTS=docs draws as well
 # make lint      layers and style
+# make fleet     3 and 5 gateways in network namespaces, for minutes
 # make faults    kills and failures at every system call, more than in a test
 # make kill      a thousand killed workers, killed masters, upgrades
 # make crowd     2000 slow connections, and a flood, beside honest calls
@@ -68,7 +69,8 @@ UNIT_LIBS =	-lyajl -lcrypto -lz
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install bench-limits bench-fleet mutants faults kill crowd soak FORCE
+.PHONY: install bench-limits bench-fleet fleet mutants faults kill crowd soak
+.PHONY: FORCE
 .DELETE_ON_ERROR:
 
 all: module tools
@@ -163,6 +165,9 @@ lint:
 
 mutants:
 	tools/mutants
+
+fleet: all
+	TCCBS_FLEET=long prove -v t/fleet.t
 
 faults: all unit
 	TCCBS_FAULTS=all TCCBS_KILLS=100 TCCBS_RELOADS=50 TCCBS_TAMPER=100 \

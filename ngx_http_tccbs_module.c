@@ -14,6 +14,7 @@
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
 #include "ngx_http_tccbs_count.h"
+#include "ngx_http_tccbs_lease.h"
 #include "ngx_http_tccbs_mapped.h"
 #include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
@@ -527,6 +528,12 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
             ngx_http_tccbs_queue_init(budget);
             credentials[i]->budget[n] = budget;
         }
+
+        if (ngx_http_tccbs_lease_limits(credentials[i], mcf->redis)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     accounts = mcf->accounts.elts;
@@ -538,6 +545,11 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
                                                sizeof(ngx_http_tccbs_usage_t));
         if (accounts[i]->usage == NULL) {
             goto full;
+        }
+
+        for (n = 0; n < NGX_TCCBS_NACTIONS; n++) {
+            accounts[i]->usage->flows[n].account =
+                              ngx_http_tccbs_lease_account(&accounts[i]->name);
         }
 
         ngx_http_tccbs_key_publish(mcf->zone, accounts[i]->usage,
@@ -602,7 +614,10 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
         || ngx_http_tccbs_credential_init(cycle, mcf->credentials.nelts)
            != NGX_OK
         || (mcf->redis
-            && ngx_http_tccbs_redis_init(cycle, mcf->redis) != NGX_OK)
+            && (ngx_http_tccbs_redis_init(cycle, mcf->redis) != NGX_OK
+                || ngx_http_tccbs_lease_start(cycle, mcf->zone, mcf->redis,
+                                              &mcf->credentials)
+                   != NGX_OK))
         || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK
         || ngx_http_tccbs_recovery_init(cycle, &mcf->audit, mcf->hold,
                                         mcf->replay_window)

@@ -401,7 +401,7 @@ fleet_node_run(fleet_t *f, fleet_node_t *node)
             break;
         }
 
-        ngx_tccbs_lease_take(&node->lease, &f->conf, now, f->conf.cost);
+        ngx_tccbs_lease_take(&node->lease, &f->conf, now, f->conf.cost, 0);
 
         if (account && node->queue[account - 1].n) {
             turn = account - 1;

@@ -33,7 +33,7 @@ typedef struct {
     ngx_atomic_t               cell;
     ngx_atomic_t               admitted;
     ngx_atomic_t               served[ACCOUNTS];
-    uint64_t                   finish[ACCOUNTS];
+    ngx_http_tccbs_flow_t      flows[ACCOUNTS];
     ngx_http_tccbs_budget_t    budget;
 } shared_t;
 
@@ -170,7 +170,7 @@ queue_worker(int self, uint64_t end)
             }
 
             rc = ngx_http_tccbs_queue_ask(&zone, &shared->budget, &waiter[i],
-                                          &shared->finish[account[i]],
+                                          &shared->flows[account[i]],
                                           weights[account[i]], 1010000 / LIMIT,
                                           10000, &delay);
 

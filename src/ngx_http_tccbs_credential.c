@@ -90,6 +90,7 @@ ngx_http_tccbs_credential_block(ngx_conf_t *cf,
     }
 
     if (credential->cost[0] == 0) {
+        credential->limit[0] = 20;
         credential->cost[0] = NGX_HTTP_TCCBS_CREDENTIAL_COST(20);
     }
 
@@ -130,6 +131,8 @@ ngx_http_tccbs_credential_limit(ngx_conf_t *cf, void *object)
         return NGX_CONF_ERROR;
     }
 
+    credential->limit[0] = n;
+    credential->limit[1] = n;
     credential->cost[0] = NGX_HTTP_TCCBS_CREDENTIAL_COST(n);
     credential->cost[1] = NGX_HTTP_TCCBS_CREDENTIAL_COST(n);
 

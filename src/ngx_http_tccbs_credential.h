@@ -30,7 +30,8 @@ struct ngx_http_tccbs_credential_s {
     ngx_str_t                 secret_key;     /* in the arena */
     ngx_str_t                 token;          /* in the arena, or empty */
 
-    uint64_t                  cost[2];        /* of an action; 0: no limit */
+    ngx_uint_t                limit[2];       /* of an action; 0: none */
+    uint64_t                  cost[2];        /* of a call of it */
     ngx_msec_t                queue_time;
     ngx_uint_t                queue_max;
 

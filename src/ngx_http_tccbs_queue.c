@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_queue.h"
+#include "ngx_tccbs_crypto.h"
 #include "ngx_tccbs_gcra.h"
 
 
@@ -37,6 +38,18 @@
 
 static void ngx_http_tccbs_queue_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_int_t ngx_http_tccbs_queue_leased(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t *waiter,
+    uint64_t now, ngx_msec_t *delay);
+static ngx_uint_t ngx_http_tccbs_queue_slot(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t *waiter);
+static ngx_uint_t ngx_http_tccbs_queue_count(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_budget_t *budget, uint64_t account,
+    ngx_http_tccbs_waiter_t *before);
+static void ngx_http_tccbs_queue_demands(ngx_http_tccbs_budget_t *budget,
+    ngx_tccbs_lease_ask_t *ask);
+static uint64_t ngx_http_tccbs_queue_now(void);
+static ngx_uint_t ngx_http_tccbs_queue_alive(ngx_http_tccbs_waiter_t *waiter);
 static ngx_http_tccbs_waiter_t *ngx_http_tccbs_queue_head(
     ngx_slab_pool_t *shpool, ngx_http_tccbs_budget_t *budget);
 static ngx_uint_t ngx_http_tccbs_queue_near(ngx_http_tccbs_budget_t *budget,
@@ -62,22 +75,18 @@ ngx_http_tccbs_queue_init(ngx_http_tccbs_budget_t *budget)
 ngx_int_t
 ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
     ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t **waiter,
-    uint64_t *finish, ngx_uint_t weight, uint64_t cost, ngx_uint_t max,
-    ngx_msec_t *delay)
+    ngx_http_tccbs_flow_t *flow, ngx_uint_t weight, uint64_t cost,
+    ngx_uint_t max, ngx_msec_t *delay)
 {
     uint64_t                  now, wait, tag;
     ngx_int_t                 rc;
-    struct timespec           ts;
     ngx_slab_pool_t          *shpool;
     ngx_http_tccbs_waiter_t  *w;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     rc = NGX_AGAIN;
 
-    /* nginx's own time has milliseconds, and is that of the last event */
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-    now = (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+    now = ngx_http_tccbs_queue_now();
 
     ngx_shmtx_lock(&shpool->mutex);
 
@@ -86,16 +95,17 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
 
     if (w == NULL) {
 
-        tag = ngx_max(budget->vtime, *finish);
+        tag = ngx_max(budget->vtime, flow->finish);
 
         /* nobody waits and there is a slot: nothing is to be remembered */
 
         if (budget->n == 0
+            && !budget->leased
             && ngx_tccbs_gcra_take(&budget->cell, now, cost,
                                    NGX_HTTP_TCCBS_QUEUE_LATE, &wait)
                == NGX_OK)
         {
-            *finish = tag + NGX_HTTP_TCCBS_QUEUE_TAG / weight;
+            flow->finish = tag + NGX_HTTP_TCCBS_QUEUE_TAG / weight;
             budget->vtime = tag;
             rc = NGX_OK;
             goto done;
@@ -116,13 +126,25 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
         w->node.key = tag;
         w->seq = ++budget->seq;
         w->owner = ngx_pid;
+        w->account = flow->account;
+        w->weight = weight;
 
-        *finish = w->node.key + NGX_HTTP_TCCBS_QUEUE_TAG / weight;
+        flow->finish = w->node.key + NGX_HTTP_TCCBS_QUEUE_TAG / weight;
 
         ngx_rbtree_insert(&budget->waiters, &w->node);
         budget->n++;
 
         *waiter = w;
+    }
+
+    if (budget->leased) {
+        rc = ngx_http_tccbs_queue_leased(shpool, budget, w, now, delay);
+
+        if (rc == NGX_OK) {
+            *waiter = NULL;
+        }
+
+        goto done;
     }
 
     if (ngx_http_tccbs_queue_head(shpool, budget) != w) {
@@ -238,6 +260,28 @@ ngx_http_tccbs_queue_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
 }
 
 
+/* nginx's own time has milliseconds, and is that of the last event. */
+
+static uint64_t
+ngx_http_tccbs_queue_now(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+static ngx_uint_t
+ngx_http_tccbs_queue_alive(ngx_http_tccbs_waiter_t *waiter)
+{
+    return waiter->owner == (ngx_atomic_uint_t) ngx_pid
+           || kill((pid_t) waiter->owner, 0) != -1
+           || ngx_errno != ESRCH;
+}
+
+
 /* The first one whose worker is alive. */
 
 static ngx_http_tccbs_waiter_t *
@@ -251,10 +295,7 @@ ngx_http_tccbs_queue_head(ngx_slab_pool_t *shpool,
         w = (ngx_http_tccbs_waiter_t *)
                 ngx_rbtree_min(budget->waiters.root, budget->waiters.sentinel);
 
-        if (w->owner == (ngx_atomic_uint_t) ngx_pid
-            || kill((pid_t) w->owner, 0) != -1
-            || ngx_errno != ESRCH)
-        {
+        if (ngx_http_tccbs_queue_alive(w)) {
             return w;
         }
 
@@ -293,4 +334,287 @@ ngx_http_tccbs_queue_remove(ngx_slab_pool_t *shpool,
     ngx_slab_free_locked(shpool, waiter);
 
     budget->n--;
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_queue_leased(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t *waiter,
+    uint64_t now, ngx_msec_t *delay)
+{
+    uint64_t            cost, account, wait;
+    ngx_int_t           rc;
+    ngx_uint_t          n;
+    ngx_tccbs_lease_t  *lease;
+
+    lease = &budget->lease;
+    cost = ngx_http_tccbs_queue_cost(budget, budget->conf.cost);
+    n = 0;
+
+    rc = ngx_tccbs_lease_next(lease, &budget->conf, now, cost, &account, &wait);
+
+    if (lease->nslots) {
+        n = ngx_http_tccbs_queue_slot(shpool, budget, waiter);
+
+        if (n == lease->nslots) {
+            rc = NGX_DECLINED;
+
+        } else if (now < lease->slots[n].begin) {
+            rc = NGX_AGAIN;
+            wait = lease->slots[n].begin - now;
+
+        } else {
+            rc = NGX_OK;
+        }
+
+    } else if (rc != NGX_DECLINED
+               && ngx_http_tccbs_queue_head(shpool, budget) != waiter)
+    {
+        rc = NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_tccbs_lease_take(lease, &budget->conf, now, cost, n);
+
+        budget->vtime = ngx_max(budget->vtime, waiter->node.key);
+        ngx_http_tccbs_queue_remove(shpool, budget, waiter);
+
+        return NGX_OK;
+    }
+
+    *delay = ngx_http_tccbs_queue_near(budget, waiter)
+             ? NGX_HTTP_TCCBS_QUEUE_SOON : NGX_HTTP_TCCBS_QUEUE_LATER;
+
+    if (rc == NGX_AGAIN) {
+        *delay = ngx_min(wait / 1000 + 1, NGX_HTTP_TCCBS_QUEUE_LATER);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/*
+ * The slot of a waiter, or the number of slots.  The calls of an account take
+ * its slots in their order; what no call of its account is left for is for who
+ * is first of all.
+ */
+
+static ngx_uint_t
+ngx_http_tccbs_queue_slot(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t *waiter)
+{
+    ngx_uint_t          i, k, n, before;
+    ngx_tccbs_lease_t  *lease;
+
+    lease = &budget->lease;
+    before = NGX_MAX_UINT32_VALUE;
+
+    for (i = 0, n = 0; i < lease->nslots; i++) {
+
+        if (lease->slots[i].account != waiter->account) {
+            continue;
+        }
+
+        if (before == NGX_MAX_UINT32_VALUE) {
+            before = ngx_http_tccbs_queue_count(shpool, budget,
+                                                waiter->account, waiter);
+        }
+
+        if (n++ == before) {
+            return i;
+        }
+    }
+
+    if (ngx_http_tccbs_queue_head(shpool, budget) != waiter) {
+        return lease->nslots;
+    }
+
+    for (i = 0; i < lease->nslots; i++) {
+
+        for (k = 0, n = 0; k < i; k++) {
+            n += (lease->slots[k].account == lease->slots[i].account);
+        }
+
+        if (n >= ngx_http_tccbs_queue_count(shpool, budget,
+                                            lease->slots[i].account, NULL))
+        {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+/* Calls of an account, before one of them or all; the dead are removed. */
+
+static ngx_uint_t
+ngx_http_tccbs_queue_count(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_budget_t *budget, uint64_t account,
+    ngx_http_tccbs_waiter_t *before)
+{
+    ngx_uint_t                n;
+    ngx_rbtree_node_t        *node, *next;
+    ngx_http_tccbs_waiter_t  *w;
+
+    n = 0;
+    node = ngx_rbtree_min(budget->waiters.root, budget->waiters.sentinel);
+
+    while (node && node != (ngx_rbtree_node_t *) before) {
+
+        next = ngx_rbtree_next(&budget->waiters, node);
+        w = (ngx_http_tccbs_waiter_t *) node;
+
+        if (w->account == account) {
+
+            if (ngx_http_tccbs_queue_alive(w)) {
+                n++;
+
+            } else {
+                ngx_http_tccbs_queue_remove(shpool, budget, w);
+            }
+        }
+
+        node = next;
+    }
+
+    return n;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_queue_lease(ngx_http_tccbs_budget_t *budget,
+    ngx_tccbs_lease_conf_t *conf)
+{
+    if (conf == NULL) {
+        budget->leased = 0;
+        return NGX_OK;
+    }
+
+    budget->conf = *conf;
+
+    if (budget->leased) {
+        return NGX_OK;
+    }
+
+    if (budget->member == 0
+        && ngx_tccbs_random((u_char *) &budget->member, sizeof(uint64_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_tccbs_lease_init(&budget->lease, conf, ngx_http_tccbs_queue_now());
+
+    budget->leased = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_queue_lease_ask(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_budget_t *budget, ngx_tccbs_lease_ask_t *ask,
+    ngx_msec_t *delay)
+{
+    uint64_t          now, wait;
+    ngx_int_t         rc;
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    now = ngx_http_tccbs_queue_now();
+
+    rc = ngx_tccbs_lease_due(&budget->lease, &budget->conf, now, budget->n,
+                             &wait);
+
+    if (rc == NGX_OK) {
+        ask->cost = ngx_http_tccbs_queue_cost(budget, budget->conf.cost);
+        ngx_http_tccbs_queue_demands(budget, ask);
+        ngx_tccbs_lease_ask(&budget->lease, &budget->conf, now, ask);
+
+    } else {
+        *delay = wait / 1000 + 1;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+/* The accounts that are next, and all calls of them. */
+
+static void
+ngx_http_tccbs_queue_demands(ngx_http_tccbs_budget_t *budget,
+    ngx_tccbs_lease_ask_t *ask)
+{
+    ngx_uint_t                 i;
+    ngx_rbtree_node_t         *node;
+    ngx_http_tccbs_waiter_t   *w;
+    ngx_tccbs_lease_demand_t  *d;
+
+    ask->ndemands = 0;
+
+    if (budget->n == 0) {
+        return;
+    }
+
+    node = ngx_rbtree_min(budget->waiters.root, budget->waiters.sentinel);
+
+    for ( /* void */ ; node; node = ngx_rbtree_next(&budget->waiters, node)) {
+
+        w = (ngx_http_tccbs_waiter_t *) node;
+
+        for (i = 0; i < ask->ndemands; i++) {
+            if (ask->demands[i].account == w->account) {
+                break;
+            }
+        }
+
+        if (i == NGX_TCCBS_LEASE_ACCOUNTS) {
+            continue;
+        }
+
+        d = &ask->demands[i];
+
+        if (i == ask->ndemands) {
+            ask->ndemands++;
+            d->account = w->account;
+            d->weight = w->weight;
+            d->n = 0;
+        }
+
+        d->n++;
+    }
+}
+
+
+ngx_int_t
+ngx_http_tccbs_queue_lease_answer(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_budget_t *budget, ngx_tccbs_lease_ask_t *ask,
+    ngx_str_t *answer)
+{
+    ngx_int_t         rc;
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    rc = NGX_OK;
+
+    if (answer) {
+        rc = ngx_tccbs_lease_answer(&budget->lease, &budget->conf,
+                                    ngx_http_tccbs_queue_now(), ask, answer);
+
+    } else {
+        ngx_tccbs_lease_failed(&budget->lease, ask);
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }

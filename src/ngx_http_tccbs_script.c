@@ -10,6 +10,7 @@
 #include <ngx_sha1.h>
 
 #include "ngx_http_tccbs_script.h"
+#include "ngx_tccbs_lease.h"
 
 
 /* Whether it can be written to: the time in seconds. */
@@ -208,7 +209,8 @@ ngx_http_tccbs_script_t  ngx_http_tccbs_scripts[] = {
     { ngx_string(NGX_HTTP_TCCBS_SCRIPT_SPEND_TEXT), { 0 } },
     { ngx_string(NGX_HTTP_TCCBS_SCRIPT_CLAIM_TEXT), { 0 } },
     { ngx_string(NGX_HTTP_TCCBS_SCRIPT_TELL_TEXT), { 0 } },
-    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_MADE_TEXT), { 0 } }
+    { ngx_string(NGX_HTTP_TCCBS_SCRIPT_MADE_TEXT), { 0 } },
+    { ngx_null_string, { 0 } }
 };
 
 
@@ -219,6 +221,10 @@ ngx_http_tccbs_script_init(void)
     ngx_sha1_t                sha1;
     u_char                    digest[20];
     ngx_http_tccbs_script_t  *script;
+
+    script = &ngx_http_tccbs_scripts[NGX_HTTP_TCCBS_SCRIPT_LEASE];
+    script->text.data = (u_char *) ngx_tccbs_lease_script;
+    script->text.len = ngx_strlen(ngx_tccbs_lease_script);
 
     for (i = 0; i < NGX_HTTP_TCCBS_SCRIPTS; i++) {
         script = &ngx_http_tccbs_scripts[i];

@@ -27,6 +27,7 @@ typedef enum {
     NGX_HTTP_TCCBS_SCRIPT_CLAIM,
     NGX_HTTP_TCCBS_SCRIPT_TELL,
     NGX_HTTP_TCCBS_SCRIPT_MADE,
+    NGX_HTTP_TCCBS_SCRIPT_LEASE,          /* ngx_tccbs_lease.h */
     NGX_HTTP_TCCBS_SCRIPTS
 } ngx_http_tccbs_script_e;
 

@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_count.h"
+#include "ngx_http_tccbs_lease.h"
 #include "ngx_http_tccbs_refuse.h"
 #include "ngx_http_tccbs_turn.h"
 
@@ -47,7 +48,7 @@ ngx_http_tccbs_turn(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
     rc = ngx_http_tccbs_queue_ask(ctx->mcf->zone, credential->budget[action],
                                   &ctx->waiter,
-                                  &account->usage->finish[action],
+                                  &account->usage->flows[action],
                                   account->weight, credential->cost[action],
                                   credential->queue_max, &delay);
 
@@ -57,6 +58,8 @@ ngx_http_tccbs_turn(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     }
 
     if (rc == NGX_AGAIN) {
+        ngx_http_tccbs_lease_wanted(credential, action);
+
         ctx->delay = delay;
         ctx->poll = 1;
         return NGX_AGAIN;

@@ -15,7 +15,7 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  12
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  13
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 
@@ -71,12 +71,17 @@ typedef struct {
 #define NGX_HTTP_TCCBS_KEYS   2               /* live keys of an account */
 
 typedef struct {
-    ngx_atomic_t       rate[NGX_HTTP_TCCBS_RATES];
-    ngx_atomic_t       quota;
-    ngx_atomic_t       owed;                  /* not yet told to Redis */
-    uint64_t           finish[NGX_HTTP_TCCBS_RATES];  /* tag in the queue */
-    ngx_atomic_t       live[NGX_HTTP_TCCBS_KEYS];     /* marks of keys */
-    ngx_atomic_t       generation;                    /* that they are of */
+    uint64_t               account;           /* by which a fleet knows it */
+    uint64_t               finish;            /* tag in the queue */
+} ngx_http_tccbs_flow_t;
+
+typedef struct {
+    ngx_atomic_t           rate[NGX_HTTP_TCCBS_RATES];
+    ngx_atomic_t           quota;
+    ngx_atomic_t           owed;              /* not yet told to Redis */
+    ngx_http_tccbs_flow_t  flows[NGX_HTTP_TCCBS_RATES];
+    ngx_atomic_t           live[NGX_HTTP_TCCBS_KEYS];    /* marks of keys */
+    ngx_atomic_t           generation;                   /* that they are of */
 } ngx_http_tccbs_usage_t;
 
 

@@ -21,9 +21,9 @@
  * slot.  So rate + 1 calls, wherever they leave, are spread over at least
  * rate * cost - use > 1 s, and no second of the upstream's clock, on whatever
  * boundary, has more than "rate" of them: what is left of the difference,
- * "rate * cost - use - 1 s" or 7 ms, is for what the ways to the upstream
- * differ.  A node that is so far from Redis that it knows its time badly needs
- * a longer "use", and makes "cost" longer for all.
+ * "rate * cost - use - 1 s" or 10 ms, is for what the ways to the upstream
+ * differ.  A node that is so far from Redis that it knows its time badly, or so
+ * busy that it is late, needs a longer "use", and makes "cost" longer for all.
  *
  * A lease is a slot.  A node asks the script (ngx_tccbs_lease_script) every
  * "period", says how many calls of which accounts wait, and gets slots that
@@ -102,6 +102,7 @@ typedef struct {
     int64_t                   high;
     uint64_t                  measured;       /* 0: never */
     uint64_t                  rtt;
+    uint64_t                  slow;           /* how late slots are used */
     uint64_t                  use;            /* conf->use or more */
 
     uint64_t                  alone;          /* share may be used from then */
@@ -195,12 +196,15 @@ void ngx_tccbs_lease_failed(ngx_tccbs_lease_t *lease,
  * ngx_tccbs_lease_take(); NGX_AGAIN: in *wait.  *account is whose it is; 0, or
  * an account that has no call here any more: whose turn it is at this node.
  * NGX_DECLINED: there is none, wait for an answer.  "cost" as in a request.
+ *
+ * After it lease->slots has the slots in their order, without those that are
+ * over, and any of them that has begun may be taken instead of the first.
  */
 ngx_int_t ngx_tccbs_lease_next(ngx_tccbs_lease_t *lease,
     ngx_tccbs_lease_conf_t *conf, uint64_t now, uint64_t cost,
     uint64_t *account, uint64_t *wait);
 void ngx_tccbs_lease_take(ngx_tccbs_lease_t *lease,
-    ngx_tccbs_lease_conf_t *conf, uint64_t now, uint64_t cost);
+    ngx_tccbs_lease_conf_t *conf, uint64_t now, uint64_t cost, ngx_uint_t n);
 
 /* Whether the node lives on its share, for a status. */
 ngx_uint_t ngx_tccbs_lease_alone(ngx_tccbs_lease_t *lease,

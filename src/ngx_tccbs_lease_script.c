@@ -47,7 +47,12 @@ const char  ngx_tccbs_lease_script[] =
 
 "if last and last > now and last <= now + hold then now = last end\n"
 
+/* whoever asks for the time wants to know whether the rest would work */
+
 "if now > till or till > now + hold then\n"
+"  for i = 2, #KEYS do call('ZCARD', KEYS[i]) end\n"
+"  call('HSET', state, 'asked', text(now))\n"
+"  call('PEXPIRE', state, text(math.ceil(hold / 500)))\n"
 "  return text(now) .. ' 0'\n"
 "end\n"
 

@@ -389,9 +389,34 @@ slots(void)
                               conf.cost, &account, &wait);
     ok(rc == NGX_AGAIN && account == 0xb, "and not later");
 
-    ngx_tccbs_lease_take(&lease, &conf, 10070750 + 500, conf.cost);
+    ngx_tccbs_lease_take(&lease, &conf, 10070750 + 500, conf.cost, 0);
     ok(ngx_tccbs_lease_next(&lease, &conf, 10070750 + 500, conf.cost, &account,
                             &wait) == NGX_DECLINED, "a slot is for one call");
+
+    /* who is late gets longer slots, which cost as much more */
+
+    contact();
+    demand(10001000, 2);
+    (void) answer(10002000, "1000001200 1 1000020000 000000000000000a "
+                            "1000070750 000000000000000a");
+
+    (void) ngx_tccbs_lease_next(&lease, &conf, 10027000, conf.cost, &account,
+                                &wait);
+    ngx_tccbs_lease_take(&lease, &conf, 10027000, conf.cost, 0);
+    (void) ngx_tccbs_lease_next(&lease, &conf, 10090000, conf.cost, &account,
+                                &wait);
+
+    ok(lease.nslots == 0 && lease.slow > 8000 && lease.slow < 9500,
+       "one slot used late and one not at all: %lu us", (u_long) lease.slow);
+
+    demand(10101000, 1);
+    ok(ask.cost == conf.cost, "the next answer");
+    (void) answer(10102000, "1000101200 1");
+    ask.cost = conf.cost;
+    demand(10201000, 1);
+    ok(lease.use > conf.use + 2000
+       && ask.cost == conf.cost + (lease.use - conf.use) / 20,
+       "longer by %lu us", (u_long) (lease.use - conf.use));
 
     /* whatever the way there and back takes, no slot is used out of time */
 
@@ -530,7 +555,8 @@ shares(void)
 
     /* what Redis may still do with it, until it is silent, others' slots */
 
-    begin = 10001000 + conf.hold + conf.horizon + conf.use + 2 * conf.timeout;
+    begin = 10001000 + conf.hold + conf.horizon + conf.use + 2 * conf.timeout
+            + 30000;
 
     ok(!ngx_tccbs_lease_alone(&lease, &conf, begin - 1)
        && ngx_tccbs_lease_alone(&lease, &conf, begin)
@@ -557,7 +583,7 @@ shares(void)
             continue;
         }
 
-        ngx_tccbs_lease_take(&lease, &conf, now, conf.cost);
+        ngx_tccbs_lease_take(&lease, &conf, now, conf.cost, 0);
 
         if (last && now - last < 1000000 / 6) {
             break;

@@ -93,12 +93,13 @@ test_model(void)
 {
     int                        i, a, round, wrong, early, served, left, full;
     model_t                    m;
-    uint64_t                   cost, finish[ACCOUNTS];
+    uint64_t                   cost;
     ngx_int_t                  rc, want;
     ngx_msec_t                 delay;
     ngx_uint_t                 weight[ACCOUNTS], max;
     ngx_shm_zone_t             zone;
     model_waiter_t            *w;
+    ngx_http_tccbs_flow_t      flows[ACCOUNTS];
     ngx_http_tccbs_budget_t    budget;
 
     wrong = 0;
@@ -112,7 +113,7 @@ test_model(void)
         shm_zone(&zone, 64 * 1024);
         ngx_memzero(&budget, sizeof(budget));
         ngx_memzero(&m, sizeof(m));
-        ngx_memzero(finish, sizeof(finish));
+        ngx_memzero(flows, sizeof(flows));
 
         ngx_http_tccbs_queue_init(&budget);
 
@@ -163,7 +164,7 @@ test_model(void)
 
             delay = 0;
             rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w->waiter,
-                                          &finish[a], weight[a], cost, max,
+                                          &flows[a], weight[a], cost, max,
                                           &delay);
 
             wrong += (rc != want);
@@ -210,10 +211,11 @@ static void
 test_slots(void)
 {
     int                        i, worst;
-    uint64_t                   finish, start, at[2000];
+    uint64_t                   start, at[2000];
     ngx_msec_t                 delay;
     ngx_uint_t                 n;
     ngx_shm_zone_t             zone;
+    ngx_http_tccbs_flow_t      flow;
     ngx_http_tccbs_budget_t    budget;
     ngx_http_tccbs_waiter_t   *waiter;
 
@@ -221,13 +223,13 @@ test_slots(void)
     ngx_memzero(&budget, sizeof(budget));
     ngx_http_tccbs_queue_init(&budget);
 
-    finish = 0;
+    ngx_memzero(&flow, sizeof(flow));
     waiter = NULL;
     start = now;
 
     for (n = 0; n < 2000; /* void */ ) {
 
-        if (ngx_http_tccbs_queue_ask(&zone, &budget, &waiter, &finish, 1,
+        if (ngx_http_tccbs_queue_ask(&zone, &budget, &waiter, &flow, 1,
                                      1010000 / 20, 10, &delay)
             == NGX_OK)
         {
@@ -291,11 +293,11 @@ test_shrink(void)
 static void
 test_full_and_dead(void)
 {
-    uint64_t                  finish;
     ngx_int_t                 rc;
     ngx_msec_t                delay;
     ngx_uint_t                i;
     ngx_shm_zone_t            zone;
+    ngx_http_tccbs_flow_t     flow;
     ngx_http_tccbs_budget_t   budget;
     ngx_http_tccbs_waiter_t  *waiters[8], *mine;
 
@@ -304,15 +306,15 @@ test_full_and_dead(void)
     ngx_http_tccbs_queue_init(&budget);
     ngx_memzero(waiters, sizeof(waiters));
 
-    finish = 0;
+    ngx_memzero(&flow, sizeof(flow));
     mine = NULL;
     rc = NGX_OK;
 
-    (void) ngx_http_tccbs_queue_ask(&zone, &budget, &mine, &finish, 1, 1000000,
+    (void) ngx_http_tccbs_queue_ask(&zone, &budget, &mine, &flow, 1, 1000000,
                                     10, &delay);
 
     for (i = 0; i < 5; i++) {
-        rc = ngx_http_tccbs_queue_ask(&zone, &budget, &waiters[i], &finish, 1,
+        rc = ngx_http_tccbs_queue_ask(&zone, &budget, &waiters[i], &flow, 1,
                                       1000000, 10, &delay);
     }
 
@@ -326,10 +328,169 @@ test_full_and_dead(void)
 
     ngx_http_tccbs_queue_leave(&zone, &budget, waiters[3]);
 
-    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &mine, &finish, 1, 1000000,
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &mine, &flow, 1, 1000000,
                                   10, &delay);
 
     ok(rc == NGX_OK && budget.n == 0, "the dead are passed over");
+
+    (void) munmap(zone.shm.addr, zone.shm.size);
+}
+
+
+/* What Redis says to a budget that asks; NULL: nothing. */
+
+static ngx_int_t
+say(ngx_shm_zone_t *zone, ngx_http_tccbs_budget_t *budget, const char *text)
+{
+    ngx_str_t              answer;
+    ngx_msec_t             delay;
+    ngx_tccbs_lease_ask_t  ask;
+
+    ngx_memzero(&ask, sizeof(ask));
+
+    if (ngx_http_tccbs_queue_lease_ask(zone, budget, &ask, &delay) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    if (text == NULL) {
+        return ngx_http_tccbs_queue_lease_answer(zone, budget, &ask, NULL);
+    }
+
+    answer = str(text);
+
+    return ngx_http_tccbs_queue_lease_answer(zone, budget, &ask, &answer);
+}
+
+
+/* The slots of a lease go to the calls of their accounts. */
+
+static void
+test_leased(void)
+{
+    char                      text[256];
+    uint64_t                  redis;
+    ngx_int_t                 rc;
+    ngx_msec_t                delay;
+    ngx_uint_t                i, n;
+    ngx_shm_zone_t            zone;
+    ngx_http_tccbs_flow_t     a, b;
+    ngx_tccbs_lease_ask_t     ask;
+    ngx_tccbs_lease_conf_t    conf;
+    ngx_http_tccbs_budget_t   budget;
+    ngx_http_tccbs_waiter_t  *w[5];
+
+    shm_zone(&zone, 64 * 1024);
+    ngx_memzero(&budget, sizeof(budget));
+    ngx_memzero(&a, sizeof(a));
+    ngx_memzero(&b, sizeof(b));
+    ngx_memzero(w, sizeof(w));
+
+    ngx_http_tccbs_queue_init(&budget);
+    ngx_tccbs_lease_conf(&conf, 20, 2, 100000, 50000);
+
+    ok(ngx_http_tccbs_queue_lease(&budget, &conf) == NGX_OK && budget.leased
+       && budget.member, "leased");
+
+    /* three calls of "a", then two of "b", of which one is of a dead worker */
+
+    a.account = 0xa;
+    b.account = 0xb;
+
+    for (i = 0; i < 5; i++) {
+        rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[i], i < 3 ? &a : &b, 1,
+                                      50500, 10, &delay);
+        ok(rc == NGX_AGAIN && w[i] && delay, "call %d waits", (int) i);
+    }
+
+    w[3]->owner = 0x3fffffff;
+
+    redis = 1000000000;
+    snprintf(text, sizeof(text), "%lu 0", (u_long) redis);
+    ok(say(&zone, &budget, text) == NGX_OK, "Redis tells the time");
+
+    ngx_memzero(&ask, sizeof(ask));
+    rc = ngx_http_tccbs_queue_lease_ask(&zone, &budget, &ask, &delay);
+    ok(rc == NGX_OK && ask.ndemands == 2 && ask.demands[0].account == 0xa
+       && ask.demands[0].n == 3 && ask.demands[1].account == 0xb
+       && ask.demands[1].n == 2, "what waits is told");
+    (void) ngx_http_tccbs_queue_lease_answer(&zone, &budget, &ask, NULL);
+
+    now += 200000;
+    (void) say(&zone, &budget, text);
+    snprintf(text, sizeof(text),
+             "%lu 1 %lu 000000000000000b %lu 000000000000000a "
+             "%lu 000000000000000c", (u_long) redis, (u_long) redis + 20000,
+             (u_long) redis + 70000, (u_long) redis + 120000);
+    ok(say(&zone, &budget, text) == NGX_OK && budget.lease.nslots == 3,
+       "one of b, one of a, one of who is not here");
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[1], &a, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_AGAIN, "the second of a has no slot");
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[0], &a, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_AGAIN && delay == 20, "the first of a has the second slot");
+
+    n = budget.n;
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[4], &b, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_AGAIN && delay == 20 && budget.n == n - 1,
+       "b waits for the slot, the dead one is gone");
+
+    now += 21000;
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[0], &a, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_AGAIN, "a, who came first, does not take it");
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[4], &b, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_OK && w[4] == NULL, "b does");
+
+    now += 50000;
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[0], &a, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_OK && w[0] == NULL, "then a");
+
+    now += 50000;
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[2], &a, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_AGAIN, "what nobody waits for is not for the last");
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[1], &a, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_OK && w[1] == NULL && budget.lease.nslots == 0,
+       "but for the first");
+
+    /* without Redis there are ten calls a second, of whose turn it is */
+
+    (void) say(&zone, &budget, NULL);
+    now += conf.alone + 2000000;
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[0], &b, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_AGAIN, "who comes last is not next");
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[2], &a, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_OK && w[2] == NULL, "a call of the share");
+
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[0], &b, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_AGAIN, "not two");
+
+    now += 101800;
+    rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[0], &b, 1, 50500, 10,
+                                  &delay);
+    ok(rc == NGX_OK, "the next one");
+
+    ok(say(&zone, &budget, "x") == NGX_ERROR, "nonsense");
+
+    ok(ngx_http_tccbs_queue_lease(&budget, NULL) == NGX_OK && !budget.leased,
+       "not leased any more");
 
     (void) munmap(zone.shm.addr, zone.shm.size);
 }
@@ -344,6 +505,7 @@ main(void)
     test_slots();
     test_shrink();
     test_full_and_dead();
+    test_leased();
 
     return tap_done();
 }

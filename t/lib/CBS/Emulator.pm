@@ -24,8 +24,8 @@ my $json = JSON::XS->new->ascii->canonical;
 my @config = (progress => 1.5, limit => 0,
     sources => [ 'ap-guangzhou', 'ap-shanghai' ]);
 
-# new(dir, secrets, cert and key or plain, port, host, limit, follow: ends with
-# its parent)
+# new(dir, secrets, cert and key or plain, port, host, limit, bind: the address
+# of CBS, follow: ends with its parent)
 
 sub new {
     my ($class, %o) = @_;
@@ -57,7 +57,7 @@ sub run {
         O_WRONLY | O_APPEND | O_CREAT) or die "emulator.jsonl: $!\n";
 
     $self->{poll} = IO::Poll->new;
-    $self->{listen} = $self->open_port($self->{port} // 0);
+    $self->{listen} = $self->open_port($self->{port} // 0, $self->{bind});
     $self->{control} = $self->open_port(0);
 
     $self->ready;
@@ -71,9 +71,9 @@ sub run {
 }
 
 sub open_port {
-    my ($self, $port) = @_;
+    my ($self, $port, $address) = @_;
 
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+    my $socket = IO::Socket::INET->new(LocalAddr => $address // '127.0.0.1',
         LocalPort => $port, Listen => 511, ReuseAddr => 1, Blocking => 0)
         or die "emulator cannot listen: $!\n";
 
