@@ -57,7 +57,7 @@ BUILD =		$(SOURCES) $(HEADERS) $(NGX_DIR) $(CC_OPT)
 
 # what a program outside of nginx can use; the shim stands in for nginx
 
-PURE =		$(filter-out src/ngx_tccbs_conf.c, \
+PURE =		$(filter-out src/ngx_tccbs_conf.c src/ngx_tccbs_secret.c, \
 			$(sort $(wildcard src/ngx_tccbs_*.c)))
 PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
 

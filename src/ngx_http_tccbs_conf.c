@@ -55,8 +55,10 @@ ngx_http_tccbs_create_main_conf(ngx_conf_t *cf)
 
     mcf->core_dump = NGX_CONF_UNSET;
     mcf->arena = ngx_tccbs_arena_create(cf->pool);
+    mcf->keeper.vault = ngx_tccbs_arena_create(cf->pool);
+    mcf->keeper.credentials = &mcf->credentials;
 
-    if (mcf->arena == NULL
+    if (mcf->arena == NULL || mcf->keeper.vault == NULL
         || ngx_http_tccbs_metrics_begin(cf->pool, &mcf->loaded) != NGX_OK
         || ngx_array_init(&mcf->credentials, cf->pool, 2,
                           sizeof(ngx_http_tccbs_credential_t *))

@@ -28,10 +28,9 @@ static void ngx_http_tccbs_record_per(ngx_tccbs_out_t *out,
 ngx_int_t
 ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_str_t                     rest, call;
-    ngx_tccbs_out_t               out;
-    ngx_http_tccbs_credential_t  *credential;
-    u_char                        digest[NGX_TCCBS_HEX_LEN];
+    ngx_str_t        rest, call;
+    ngx_tccbs_out_t  out;
+    u_char           digest[NGX_TCCBS_HEX_LEN];
 
     ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
 
@@ -48,13 +47,11 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
 
     ngx_http_tccbs_record_str(&out, "tag", &ctx->call.tag);
 
-    credential = ctx->account->credential;
-
     ngx_tccbs_out_lit(&out, ",\"credential\":{");
     ngx_tccbs_out_lit(&out, "\"name\":");
-    ngx_tccbs_out_string(&out, &credential->name);
+    ngx_tccbs_out_string(&out, &ctx->account->credential->name);
     ngx_tccbs_out_lit(&out, ",\"key\":");
-    ngx_tccbs_out_string(&out, &credential->secret_id);
+    ngx_tccbs_out_string(&out, &ctx->signer);
     ngx_tccbs_out_lit(&out, "}");
 
     ngx_http_tccbs_record_uint(&out, "pid", ngx_pid);

@@ -460,6 +460,19 @@ ngx_http_tccbs_intend(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "nothing was sent to Tencent Cloud.");
     }
 
+    rc = ngx_http_tccbs_credential_key(ctx->account->credential, r->pool,
+                                       ngx_time(), &ctx->signer);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "credential",
+                                     "The gateway has no valid credential now; "
+                                     "nothing was sent to Tencent Cloud.");
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     ctx->decided = 1;
 
     rc = ngx_http_tccbs_record_intent(ctx);
@@ -634,8 +647,9 @@ ngx_http_tccbs_outcome_timeout(ngx_event_t *ev)
 
 
 /*
- * After a refusal for the rate: back into the queue, after a while, with an id
- * and records of its own.
+ * After a refusal for the rate, or when the credential was rotated before a
+ * byte left: back into the queue, after a while, with an id and records of its
+ * own.
  */
 
 static ngx_int_t
@@ -656,6 +670,7 @@ ngx_http_tccbs_again(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     ctx->id.data = id;
 
     ngx_memzero(&ctx->reply, sizeof(ngx_tccbs_reply_t));
+    ngx_str_null(&ctx->error.code);
 
     ctx->outcome = NGX_TCCBS_NONE;
     ctx->retry = 0;

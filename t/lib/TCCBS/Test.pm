@@ -532,9 +532,25 @@ sub wait_for {
     }
 }
 
-# the processes below the master
+# the processes below the master; of these the workers, and the keeper, which
+# is nginx's cache manager
 
 sub workers {
+    my ($self) = @_;
+    return grep { $self->title($_) =~ /worker process/ } $self->children;
+}
+
+sub keepers {
+    my ($self) = @_;
+    return grep { $self->title($_) =~ /tccbs keeper/ } $self->children;
+}
+
+sub title {
+    my ($self, $pid) = @_;
+    return $self->slurp("/proc/$pid/cmdline");
+}
+
+sub children {
     my ($self) = @_;
 
     my $pid = $self->{pid} // return;
@@ -612,7 +628,7 @@ sub stop {
     my $gone = $self->wait_for(sub { waitpid($pid, WNOHANG) != 0 }, 90);
 
     if (!$gone) {
-        kill 'KILL', $self->workers, $pid;
+        kill 'KILL', $self->children, $pid;
         waitpid($pid, 0);
         push @{$self->{bad}}, 'nginx did not stop';
     }
@@ -626,7 +642,7 @@ sub crash {
     my ($self) = @_;
     my $pid = $self->{pid} or return;
 
-    kill 'KILL', $pid, $self->workers;
+    kill 'KILL', $pid, $self->children;
     waitpid($pid, 0);
     delete $self->{pid};
 
@@ -730,7 +746,7 @@ END {
     my $status = $?;
 
     for my $self (grep { $_->{owner} == $$ } @live) {
-        kill 'KILL', $self->workers, $self->{pid} if $self->{pid};
+        kill 'KILL', $self->children, $self->{pid} if $self->{pid};
         kill 'TERM', $self->{emulator_pid} if $self->{emulator_pid};
     }
 
