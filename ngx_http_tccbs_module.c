@@ -330,6 +330,7 @@ ngx_http_tccbs_credential(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tccbs_main_conf_t *mcf = conf;
 
+    char                          *rv;
     ngx_str_t                     *value;
     ngx_uint_t                     i;
     ngx_http_tccbs_credential_t  **credentials, **slot, *credential;
@@ -362,7 +363,13 @@ ngx_http_tccbs_credential(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     credential->index = i;
     credential->source.vault = mcf->keeper.vault;
 
-    return ngx_http_tccbs_credential_block(cf, credential);
+    rv = ngx_http_tccbs_credential_block(cf, credential);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_tccbs_credential_via(cf, credential, &mcf->credentials);
 }
 
 

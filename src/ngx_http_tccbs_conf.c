@@ -14,6 +14,8 @@
 #include "ngx_http_tccbs_status.h"
 
 
+static ngx_int_t ngx_http_tccbs_keeper_ssl(ngx_conf_t *cf,
+    ngx_http_tccbs_main_conf_t *mcf);
 static char *ngx_http_tccbs_init_accounts(ngx_conf_t *cf,
     ngx_http_tccbs_main_conf_t *mcf);
 static char *ngx_http_tccbs_init_account(ngx_conf_t *cf,
@@ -104,7 +106,48 @@ ngx_http_tccbs_init_main_conf(ngx_conf_t *cf, void *conf)
 
     mcf->audit.zone = mcf->zone;
 
+    if (ngx_http_tccbs_keeper_ssl(cf, mcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return ngx_http_tccbs_init_accounts(cf, mcf);
+}
+
+
+/* STS is verified as the upstream is, by what is set in the http block. */
+
+static ngx_int_t
+ngx_http_tccbs_keeper_ssl(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
+{
+    ngx_uint_t                     i;
+    ngx_http_tccbs_loc_conf_t     *conf, *lcf;
+    ngx_http_tccbs_credential_t  **credentials;
+
+    credentials = mcf->credentials.elts;
+
+    for (i = 0; i < mcf->credentials.nelts; i++) {
+        if (credentials[i]->source.endpoint.ssl) {
+            break;
+        }
+    }
+
+    if (i == mcf->credentials.nelts) {
+        return NGX_OK;
+    }
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tccbs_module);
+    conf = ngx_http_tccbs_create_loc_conf(cf);
+
+    if (conf == NULL
+        || ngx_http_tccbs_merge_ssl(cf, conf, lcf) != NGX_OK
+        || ngx_http_tccbs_set_ssl(cf, conf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    mcf->keeper.ssl = conf->upstream.ssl;
+
+    return NGX_OK;
 }
 
 

@@ -43,6 +43,9 @@ static size_t ngx_http_tccbs_credential_mask(u_char *dst, u_char *id,
 static ngx_tccbs_block_command_t  ngx_http_tccbs_credential_commands[] = {
     { ngx_string("file"), 1, 2, ngx_http_tccbs_credential_source },
     { ngx_string("env"), 0, 0, ngx_http_tccbs_credential_source },
+    { ngx_string("role"), 1, 2, ngx_http_tccbs_credential_source },
+    { ngx_string("assume_role"), 3, 8, ngx_http_tccbs_credential_source },
+    { ngx_string("oidc"), 0, 3, ngx_http_tccbs_credential_source },
     { ngx_string("limit"), 1, 1, ngx_http_tccbs_credential_limit },
     { ngx_string("queue"), 2, 2, ngx_http_tccbs_credential_queue },
     { ngx_null_string, 0, 0, NULL }
@@ -79,7 +82,8 @@ ngx_http_tccbs_credential_block(ngx_conf_t *cf,
     if (credential->source.kind == NGX_HTTP_TCCBS_SOURCE_NONE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "tccbs_credential \"%V\" has no source, "
-                           "add \"file path;\" or \"env;\"",
+                           "add \"file path;\", \"env;\", \"role auto;\", "
+                           "\"assume_role ...;\" or \"oidc;\"",
                            &credential->name);
         return NGX_CONF_ERROR;
     }
@@ -169,6 +173,42 @@ ngx_http_tccbs_credential_source(ngx_conf_t *cf, void *object)
     ngx_http_tccbs_credential_t *credential = object;
 
     return ngx_http_tccbs_source_set(cf, &credential->source);
+}
+
+
+char *
+ngx_http_tccbs_credential_via(ngx_conf_t *cf,
+    ngx_http_tccbs_credential_t *credential, ngx_array_t *credentials)
+{
+    ngx_uint_t                     i;
+    ngx_http_tccbs_source_t       *source;
+    ngx_http_tccbs_credential_t  **others;
+
+    source = &credential->source;
+    others = credentials->elts;
+
+    if (source->kind != NGX_HTTP_TCCBS_SOURCE_ASSUME_ROLE) {
+        return NGX_CONF_OK;
+    }
+
+    for (i = 0; i < credential->index; i++) {
+        if (others[i]->name.len == source->via_name.len
+            && ngx_strncmp(others[i]->name.data, source->via_name.data,
+                           source->via_name.len)
+               == 0)
+        {
+            source->via = &others[i]->source;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown credential \"%V\" of tccbs_credential \"%V\","
+                       " \"tccbs_credential %V { ... }\" must stand before it",
+                       &source->via_name, &credential->name,
+                       &source->via_name);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -44,6 +44,13 @@ struct ngx_http_tccbs_credential_s {
 char *ngx_http_tccbs_credential_block(ngx_conf_t *cf,
     ngx_http_tccbs_credential_t *credential);
 
+/*
+ * Looks for the credential that the role of this one is assumed by, among those
+ * that stand before it.
+ */
+char *ngx_http_tccbs_credential_via(ngx_conf_t *cf,
+    ngx_http_tccbs_credential_t *credential, ngx_array_t *credentials);
+
 /* Prepares this process to sign with "n" credentials. */
 ngx_int_t ngx_http_tccbs_credential_init(ngx_cycle_t *cycle, ngx_uint_t n);
 

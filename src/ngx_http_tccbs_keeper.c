@@ -19,13 +19,28 @@
 #define NGX_HTTP_TCCBS_KEEPER_TICK   250      /* milliseconds */
 #define NGX_HTTP_TCCBS_KEEPER_HELPER 1000
 
+/* a temporary credential is fetched again 300 to 600 seconds before its end */
+
+#define NGX_HTTP_TCCBS_KEEPER_LEAD   300
+#define NGX_HTTP_TCCBS_KEEPER_PAUSE  5000     /* after a success, at least */
+#define NGX_HTTP_TCCBS_KEEPER_FIRST  500      /* after a failure, doubled */
+#define NGX_HTTP_TCCBS_KEEPER_LAST   60000
+
 
 /* What the keeper remembers of a credential beside its source. */
 
 typedef struct {
+    ngx_http_tccbs_keeper_conf_t   *conf;
+    ngx_http_tccbs_credential_t    *credential;
+
     ngx_tccbs_secret_state_t        seen;     /* the file at the last tick */
     ngx_tccbs_secret_state_t        failed;   /* could not be used so */
     u_char                          date[NGX_TCCBS_TC3_DATE_LEN];
+
+    ngx_msec_t                      next;     /* not fetched before */
+    time_t                          lead;
+    ngx_uint_t                      failures;
+    ngx_uint_t                      busy;
 } ngx_http_tccbs_keep_t;
 
 
@@ -41,8 +56,13 @@ static void ngx_http_tccbs_keeper_tick(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_keeper_reread(
     ngx_http_tccbs_credential_t *credential, ngx_http_tccbs_keep_t *keep,
     ngx_log_t *log);
-static void ngx_http_tccbs_keeper_publish(ngx_http_tccbs_keeper_conf_t *conf,
-    ngx_http_tccbs_credential_t *credential, ngx_http_tccbs_keep_t *keep,
+static void ngx_http_tccbs_keeper_publish(ngx_http_tccbs_keep_t *keep,
+    ngx_log_t *log);
+static void ngx_http_tccbs_keeper_fetch(ngx_http_tccbs_keep_t *keep,
+    ngx_log_t *log);
+static void ngx_http_tccbs_keeper_fetched(void *data,
+    ngx_http_tccbs_grant_result_e result, ngx_str_t *why);
+static void ngx_http_tccbs_keeper_expire(ngx_http_tccbs_keep_t *keep,
     ngx_log_t *log);
 
 
@@ -70,8 +90,9 @@ ngx_http_tccbs_keeper_module(ngx_cycle_t *cycle,
         credential = credentials[i];
 
         credential->page = ngx_http_tccbs_grant_adopt(&credential->name,
-                                              credential->source.kind,
-                                              conf->generation, cycle->log);
+                                  credential->source.hash
+                                  ^ credential->source.kind,
+                                  conf->generation, cycle->log);
         if (credential->page == NULL) {
             return NGX_ERROR;
         }
@@ -243,6 +264,11 @@ ngx_http_tccbs_keeper_start(ngx_http_tccbs_keeper_conf_t *conf)
     credentials = conf->credentials->elts;
 
     for (i = 0; i < conf->credentials->nelts; i++) {
+
+        ngx_http_tccbs_keeps[i].conf = conf;
+        ngx_http_tccbs_keeps[i].credential = credentials[i];
+        ngx_http_tccbs_keeps[i].next = ngx_current_msec;
+
         ngx_http_tccbs_keeper_inherit(credentials[i],
                                       &ngx_http_tccbs_keeps[i]);
     }
@@ -308,6 +334,12 @@ ngx_http_tccbs_keeper_tick(ngx_event_t *ev)
         credential = credentials[i];
         keep = &ngx_http_tccbs_keeps[i];
 
+        if (credential->source.kind >= NGX_HTTP_TCCBS_SOURCE_ROLE) {
+            ngx_http_tccbs_keeper_fetch(keep, ev->log);
+        }
+
+        ngx_http_tccbs_keeper_expire(keep, ev->log);
+
         publish = ngx_http_tccbs_keeper_reread(credential, keep, ev->log);
 
         if (ngx_memcmp(keep->date, date, sizeof(date)) != 0) {
@@ -316,7 +348,7 @@ ngx_http_tccbs_keeper_tick(ngx_event_t *ev)
 
         if (publish && credential->source.triple->id_len) {
             ngx_memcpy(keep->date, date, sizeof(date));
-            ngx_http_tccbs_keeper_publish(conf, credential, keep, ev->log);
+            ngx_http_tccbs_keeper_publish(keep, ev->log);
         }
     }
 
@@ -385,11 +417,13 @@ ngx_http_tccbs_keeper_reread(ngx_http_tccbs_credential_t *credential,
 
 
 static void
-ngx_http_tccbs_keeper_publish(ngx_http_tccbs_keeper_conf_t *conf,
-    ngx_http_tccbs_credential_t *credential, ngx_http_tccbs_keep_t *keep,
-    ngx_log_t *log)
+ngx_http_tccbs_keeper_publish(ngx_http_tccbs_keep_t *keep, ngx_log_t *log)
 {
-    if (ngx_http_tccbs_grant_publish(credential->page, conf->generation,
+    ngx_http_tccbs_credential_t  *credential;
+
+    credential = keep->credential;
+
+    if (ngx_http_tccbs_grant_publish(credential->page, keep->conf->generation,
                                      credential->source.triple, ngx_time())
         == NGX_ERROR)
     {
@@ -401,4 +435,112 @@ ngx_http_tccbs_keeper_publish(ngx_http_tccbs_keeper_conf_t *conf,
                       "tccbs_credential \"%V\" cannot be derived",
                       &credential->name);
     }
+}
+
+
+static void
+ngx_http_tccbs_keeper_fetch(ngx_http_tccbs_keep_t *keep, ngx_log_t *log)
+{
+    ngx_str_t                 why;
+    ngx_tccbs_triple_t       *triple;
+    ngx_http_tccbs_source_t  *source;
+
+    source = &keep->credential->source;
+    triple = source->triple;
+
+    if (keep->busy
+        || (ngx_msec_int_t) (ngx_current_msec - keep->next) < 0
+        || (triple->id_len && triple->expires - ngx_time() > keep->lead)
+        || (source->via && source->via->triple->id_len == 0))
+    {
+        return;
+    }
+
+    keep->busy = 1;
+    keep->credential->page->tried = ngx_time();
+
+    if (ngx_http_tccbs_refresh(source, keep->conf->ssl, log,
+                               ngx_http_tccbs_keeper_fetched, keep)
+        != NGX_OK)
+    {
+        ngx_str_set(&why, "it could not begin");
+        ngx_http_tccbs_keeper_fetched(keep, NGX_HTTP_TCCBS_GRANT_UNREADABLE,
+                                      &why);
+    }
+}
+
+
+/* The time after a failure grows, and has chance in it. */
+
+static void
+ngx_http_tccbs_keeper_fetched(void *data, ngx_http_tccbs_grant_result_e result,
+    ngx_str_t *why)
+{
+    ngx_http_tccbs_keep_t *keep = data;
+
+    ngx_msec_t                    pause;
+    ngx_http_tccbs_source_t      *source;
+    ngx_http_tccbs_credential_t  *credential;
+
+    credential = keep->credential;
+    source = &credential->source;
+
+    keep->busy = 0;
+    credential->page->result = result;
+
+    if (result == NGX_HTTP_TCCBS_GRANT_OK) {
+
+        keep->failures = 0;
+        keep->lead = NGX_HTTP_TCCBS_KEEPER_LEAD
+                     + ngx_random() % NGX_HTTP_TCCBS_KEEPER_LEAD;
+        keep->next = ngx_current_msec + NGX_HTTP_TCCBS_KEEPER_PAUSE;
+
+        credential->page->refreshed = ngx_time();
+
+        ngx_http_tccbs_keeper_publish(keep, ngx_cycle->log);
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "tccbs_credential \"%V\" was fetched from \"%V\", "
+                      "it is valid for %T seconds",
+                      &credential->name, &source->endpoint.url,
+                      source->triple->expires - ngx_time());
+        return;
+    }
+
+    pause = NGX_HTTP_TCCBS_KEEPER_LAST;
+
+    if (keep->failures < 7) {
+        pause = NGX_HTTP_TCCBS_KEEPER_FIRST << keep->failures;
+        pause = ngx_min(pause, NGX_HTTP_TCCBS_KEEPER_LAST);
+    }
+
+    keep->failures++;
+    keep->next = ngx_current_msec + pause / 2 + ngx_random() % (pause / 2);
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "tccbs_credential \"%V\" was not fetched from \"%V\": %V",
+                  &credential->name, &source->endpoint.url, why);
+}
+
+
+static void
+ngx_http_tccbs_keeper_expire(ngx_http_tccbs_keep_t *keep, ngx_log_t *log)
+{
+    ngx_tccbs_triple_t  *triple;
+
+    triple = keep->credential->source.triple;
+
+    if (triple->id_len == 0 || triple->expires == 0
+        || triple->expires > ngx_time())
+    {
+        return;
+    }
+
+    ngx_tccbs_wipe(triple, sizeof(ngx_tccbs_triple_t));
+
+    ngx_http_tccbs_keeper_publish(keep, log);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "tccbs_credential \"%V\" has expired, nothing is signed "
+                  "with it", &keep->credential->name);
 }

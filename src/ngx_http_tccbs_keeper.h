@@ -13,18 +13,20 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_credential.h"
+#include "ngx_http_tccbs_refresh.h"
 
 
 /*
  * The keeper is the one process beside the master that knows secret keys.  It
- * derives the keys of the day, reads changed files again, and shows the workers
- * what they sign with.  It is nginx's cache manager process, which the master
- * starts, respawns and replaces on a reload.
+ * derives the keys of the day, reads changed files again, fetches temporary
+ * credentials, and shows the workers what they sign with.  It is nginx's cache
+ * manager process, which the master starts, respawns and replaces on a reload.
  */
 
 typedef struct {
     ngx_array_t                *credentials;  /* of pointers */
     ngx_tccbs_arena_t          *vault;        /* with the secret keys */
+    ngx_ssl_t                  *ssl;          /* that verifies STS */
     ngx_uint_t                  generation;   /* of the configuration */
 } ngx_http_tccbs_keeper_conf_t;
 

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_source.h"
+#include "ngx_tccbs_text.h"
 
 
 #define NGX_HTTP_TCCBS_SOURCE_SIZE  16384
@@ -23,7 +24,10 @@ static char *ngx_http_tccbs_source_env(ngx_conf_t *cf,
 ngx_str_t  ngx_http_tccbs_sources[] = {
     ngx_string("none"),
     ngx_string("file"),
-    ngx_string("env")
+    ngx_string("env"),
+    ngx_string("role"),
+    ngx_string("assume_role"),
+    ngx_string("oidc")
 };
 
 
@@ -60,14 +64,15 @@ ngx_http_tccbs_source_set(ngx_conf_t *cf, ngx_http_tccbs_source_t *source)
 
     ngx_memzero(source->triple, sizeof(ngx_tccbs_triple_t));
 
-    switch (value[0].data[0]) {
-
-    case 'f':
+    if (ngx_tccbs_is(&value[0], "file")) {
         return ngx_http_tccbs_source_file(cf, source);
+    }
 
-    default: /* 'e' */
+    if (ngx_tccbs_is(&value[0], "env")) {
         return ngx_http_tccbs_source_env(cf, source);
     }
+
+    return ngx_http_tccbs_temporary_set(cf, source);
 }
 
 

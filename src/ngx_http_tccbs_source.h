@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_tccbs_endpoint.h"
 #include "ngx_tccbs_conf.h"
 #include "ngx_tccbs_secret.h"
 #include "ngx_tccbs_source.h"
@@ -20,14 +21,20 @@
 typedef enum {
     NGX_HTTP_TCCBS_SOURCE_NONE = 0,
     NGX_HTTP_TCCBS_SOURCE_FILE,
-    NGX_HTTP_TCCBS_SOURCE_ENV
+    NGX_HTTP_TCCBS_SOURCE_ENV,
+    NGX_HTTP_TCCBS_SOURCE_ROLE,               /* from here on: fetched */
+    NGX_HTTP_TCCBS_SOURCE_ASSUME_ROLE,
+    NGX_HTTP_TCCBS_SOURCE_OIDC
 } ngx_http_tccbs_source_e;
 
 
 /* Where a central credential comes from, and what came from there. */
 
-typedef struct {
+typedef struct ngx_http_tccbs_source_s  ngx_http_tccbs_source_t;
+
+struct ngx_http_tccbs_source_s {
     ngx_http_tccbs_source_e    kind;
+    uint32_t                   hash;          /* of the directive */
     ngx_str_t                  credential;    /* its name */
     ngx_tccbs_arena_t         *vault;
     ngx_tccbs_triple_t        *triple;        /* in the vault */
@@ -36,15 +43,32 @@ typedef struct {
     ngx_tccbs_format_e         format;
     ngx_uid_t                  user;          /* of the workers */
     ngx_tccbs_secret_state_t   state;         /* of what was read */
-} ngx_http_tccbs_source_t;
+
+    ngx_http_tccbs_endpoint_t  endpoint;      /* what is fetched */
+    ngx_str_t                  role;          /* a name, or an ARN */
+    ngx_str_t                  via_name;      /* assume_role */
+    ngx_http_tccbs_source_t   *via;
+    ngx_str_t                  session;       /* and oidc */
+    ngx_uint_t                 duration;      /* seconds */
+    ngx_str_t                  region;
+    ngx_str_t                  external_id;   /* or empty */
+    ngx_str_t                  provider;      /* oidc */
+};
 
 
 /* The names of the kinds, as in the configuration. */
 extern ngx_str_t  ngx_http_tccbs_sources[];
 
 
-/* "file", "env": a directive of tccbs_credential that names the source. */
+/*
+ * A directive of tccbs_credential that names the source: "file", "env", "role",
+ * "assume_role" and "oidc".
+ */
 char *ngx_http_tccbs_source_set(ngx_conf_t *cf,
+    ngx_http_tccbs_source_t *source);
+
+/* Of a kind that is fetched, see ngx_http_tccbs_source_set(). */
+char *ngx_http_tccbs_temporary_set(ngx_conf_t *cf,
     ngx_http_tccbs_source_t *source);
 
 /*

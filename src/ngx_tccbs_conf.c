@@ -10,6 +10,7 @@
 
 #include "ngx_tccbs_conf.h"
 #include "ngx_tccbs_secret.h"
+#include "ngx_tccbs_text.h"
 
 
 typedef struct ngx_tccbs_index_node_s  ngx_tccbs_index_node_t;
@@ -154,6 +155,14 @@ ngx_tccbs_conf_secret_line(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_tccbs_loopback(ngx_str_t *host)
+{
+    return ngx_tccbs_is(host, "127.0.0.1") || ngx_tccbs_is(host, "[::1]")
+           || ngx_tccbs_is(host, "localhost");
 }
 
 
