@@ -550,15 +550,12 @@ sub title {
     return $self->slurp("/proc/$pid/cmdline");
 }
 
-sub children {
-    my ($self) = @_;
-
-    my $pid = $self->{pid} // return;
-    return $self->children($pid);
-}
+# all of them, or those of another master
 
 sub children {
     my ($self, $pid) = @_;
+
+    $pid //= $self->{pid} // return;
 
     my $path = "/proc/$pid/task/$pid/children";
 
