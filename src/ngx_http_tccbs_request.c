@@ -460,21 +460,6 @@ ngx_http_tccbs_intend(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "nothing was sent to Tencent Cloud.");
     }
 
-    rc = ngx_http_tccbs_credential_key(ctx->account->credential, r->pool,
-                                       ngx_time(), &ctx->signer);
-
-    if (rc == NGX_DECLINED) {
-        return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "credential",
-                                     "The gateway has no valid credential now; "
-                                     "nothing was sent to Tencent Cloud.");
-    }
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    ctx->decided = 1;
-
     rc = ngx_http_tccbs_record_intent(ctx);
 
     if (rc == NGX_BUSY) {
