@@ -58,7 +58,8 @@ BUILD =		$(SOURCES) $(HEADERS) $(NGX_DIR) $(CC_OPT)
 
 # what a program outside of nginx can use; the shim stands in for nginx
 
-PURE =		$(filter-out src/ngx_tccbs_conf.c src/ngx_tccbs_resp.c, \
+PURE =		$(filter-out src/ngx_tccbs_conf.c src/ngx_tccbs_secret.c \
+				src/ngx_tccbs_resp.c, \
 			$(sort $(wildcard src/ngx_tccbs_*.c)))
 PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
 

@@ -341,6 +341,7 @@ ngx_http_tccbs_credential(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_tccbs_main_conf_t *mcf = conf;
 
+    char                          *rv;
     ngx_str_t                     *value;
     ngx_uint_t                     i;
     ngx_http_tccbs_credential_t  **credentials, **slot, *credential;
@@ -371,9 +372,15 @@ ngx_http_tccbs_credential(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     credential->name = value[1];
     credential->index = i;
-    credential->arena = mcf->arena;
+    credential->source.vault = mcf->keeper.vault;
 
-    return ngx_http_tccbs_credential_block(cf, credential);
+    rv = ngx_http_tccbs_credential_block(cf, credential);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_tccbs_credential_via(cf, credential, &mcf->credentials);
 }
 
 
@@ -504,7 +511,15 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 
     ngx_http_tccbs_metrics_loaded(mcf ? mcf->loaded : NULL);
 
-    if (mcf == NULL || !mcf->pass) {
+    if (mcf == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_tccbs_keeper_module(cycle, &mcf->keeper) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!mcf->pass) {
         return NGX_OK;
     }
 
@@ -595,7 +610,13 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_tccbs_module);
 
-    if (mcf == NULL || !mcf->pass) {
+    if (mcf == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_tccbs_keeper_process(cycle, &mcf->keeper);
+
+    if (!mcf->pass) {
         return NGX_OK;
     }
 

@@ -12,6 +12,7 @@
 #include "ngx_http_tccbs_compat.h"
 #include "ngx_http_tccbs_account.h"
 #include "ngx_http_tccbs_audit.h"
+#include "ngx_http_tccbs_keeper.h"
 #include "ngx_http_tccbs_redis.h"
 #include "ngx_http_tccbs_store.h"
 #include "ngx_tccbs_call.h"
@@ -27,6 +28,7 @@ typedef struct {
     ngx_flag_t                     core_dump;
     ngx_array_t                    logs;         /* ngx_log_t *, of callers */
     ngx_array_t                    credentials;  /* of pointers */
+    ngx_http_tccbs_keeper_conf_t   keeper;
     ngx_array_t                    accounts;     /* of pointers */
     ngx_tccbs_index_t             *keys;
     ngx_tccbs_index_t             *identities;
@@ -122,6 +124,7 @@ typedef struct {
     unsigned                       timedout:1;
     unsigned                       have_chunked:1;
     unsigned                       done:1;
+    unsigned                       rotated:1;    /* another key signs now */
 } ngx_http_tccbs_attempt_t;
 
 
@@ -158,9 +161,11 @@ struct ngx_http_tccbs_ctx_s {
     ngx_msec_t                     queued;       /* since then */
     ngx_msec_t                     waiting;      /* for so long */
     ngx_uint_t                     throttled;    /* attempts refused so */
+    ngx_uint_t                     rotations;    /* attempts given up so */
     ngx_uint_t                     term;         /* of the zone, on entry */
 
     ngx_http_tccbs_flight_t       *flight;       /* open intent */
+    ngx_str_t                      signer;       /* key id of that intent */
     ngx_str_t                      receipt;      /* of that intent */
     ngx_http_tccbs_audit_wait_t    wait;
     ngx_event_t                    timer;        /* of the stage */

@@ -144,19 +144,18 @@ ngx_http_tccbs_attempt_handler(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_tccbs_create_request(ngx_http_request_t *r)
 {
-    time_t                        now;
-    size_t                        len;
-    ngx_buf_t                    *b;
-    ngx_str_t                     timestamp, authorization, body, *action,
-                                 *language;
-    ngx_chain_t                  *cl;
-    ngx_tccbs_out_t               out;
-    ngx_http_tccbs_ctx_t         *ctx;
-    ngx_http_tccbs_credential_t  *credential;
-    u_char                        stamp[NGX_TIME_T_LEN];
+    time_t                 now;
+    size_t                 len;
+    ngx_buf_t             *b;
+    ngx_int_t              rc;
+    ngx_str_t              timestamp, authorization, token, body, *action,
+                          *language;
+    ngx_chain_t           *cl;
+    ngx_tccbs_out_t        out;
+    ngx_http_tccbs_ctx_t  *ctx;
+    u_char                 stamp[NGX_TIME_T_LEN];
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_tccbs_module);
-    credential = ctx->account->credential;
     action = &ngx_tccbs_actions[ctx->call.action];
     language = ngx_http_tccbs_language(ctx);
 
@@ -174,11 +173,13 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
     timestamp.data = stamp;
     timestamp.len = ngx_sprintf(stamp, "%T", now) - stamp;
 
-    if (ngx_http_tccbs_credential_sign(credential, r->pool, now, &timestamp,
-                                       &ctx->lcf->name, action, &body,
-                                       &authorization)
-        != NGX_OK)
-    {
+    rc = ngx_http_tccbs_credential_sign(ctx->account->credential, r->pool, now,
+                                        &ctx->signer, &timestamp,
+                                        &ctx->lcf->name, action, &body,
+                                        &authorization, &token);
+
+    if (rc != NGX_OK) {
+        ctx->attempt.rotated = (rc == NGX_DECLINED);
         return NGX_ERROR;
     }
 
@@ -191,7 +192,7 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
           + ctx->lcf->name.len + ngx_http_tccbs_content_type.len
           + NGX_OFF_T_LEN + authorization.len + action->len
           + ctx->call.from.len + timestamp.len + ctx->id.len
-          + credential->token.len + language->len + body.len;
+          + token.len + language->len + body.len;
 
     b = ngx_create_temp_buf(r->pool, len);
     if (b == NULL) {
@@ -213,9 +214,8 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
                           body.len, &authorization, action, &ctx->call.from,
                           &timestamp, &ctx->id);
 
-    if (credential->token.len) {
-        b->last = ngx_sprintf(b->last, "X-TC-Token: %V" CRLF,
-                              &credential->token);
+    if (token.len) {
+        b->last = ngx_sprintf(b->last, "X-TC-Token: %V" CRLF, &token);
     }
 
     if (language->len) {
@@ -335,6 +335,16 @@ ngx_http_tccbs_output_filter(void *data, ngx_chain_t *in)
     }
 
     if (in && !ctx->attempt.wrote) {
+
+        /* a handshake takes time: what was revoked meanwhile does not leave */
+
+        if (!ngx_http_tccbs_credential_current(ctx->account->credential,
+                                               ngx_time(), &ctx->signer))
+        {
+            ctx->attempt.rotated = 1;
+            return NGX_ERROR;
+        }
+
         ctx->attempt.wrote = 1;
         ctx->flight->state = NGX_HTTP_TCCBS_FLIGHT_SENDING;
         ngx_http_tccbs_duplicate_sent(ctx);

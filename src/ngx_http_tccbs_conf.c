@@ -14,6 +14,8 @@
 #include "ngx_http_tccbs_status.h"
 
 
+static ngx_int_t ngx_http_tccbs_keeper_ssl(ngx_conf_t *cf,
+    ngx_http_tccbs_main_conf_t *mcf);
 static char *ngx_http_tccbs_init_accounts(ngx_conf_t *cf,
     ngx_http_tccbs_main_conf_t *mcf);
 static char *ngx_http_tccbs_init_account(ngx_conf_t *cf,
@@ -56,8 +58,10 @@ ngx_http_tccbs_create_main_conf(ngx_conf_t *cf)
 
     mcf->core_dump = NGX_CONF_UNSET;
     mcf->arena = ngx_tccbs_arena_create(cf->pool);
+    mcf->keeper.vault = ngx_tccbs_arena_create(cf->pool);
+    mcf->keeper.credentials = &mcf->credentials;
 
-    if (mcf->arena == NULL
+    if (mcf->arena == NULL || mcf->keeper.vault == NULL
         || ngx_http_tccbs_metrics_begin(cf->pool, &mcf->loaded) != NGX_OK
         || ngx_array_init(&mcf->credentials, cf->pool, 2,
                           sizeof(ngx_http_tccbs_credential_t *))
@@ -103,7 +107,48 @@ ngx_http_tccbs_init_main_conf(ngx_conf_t *cf, void *conf)
 
     mcf->audit.zone = mcf->zone;
 
+    if (ngx_http_tccbs_keeper_ssl(cf, mcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return ngx_http_tccbs_init_accounts(cf, mcf);
+}
+
+
+/* STS is verified as the upstream is, by what is set in the http block. */
+
+static ngx_int_t
+ngx_http_tccbs_keeper_ssl(ngx_conf_t *cf, ngx_http_tccbs_main_conf_t *mcf)
+{
+    ngx_uint_t                     i;
+    ngx_http_tccbs_loc_conf_t     *conf, *lcf;
+    ngx_http_tccbs_credential_t  **credentials;
+
+    credentials = mcf->credentials.elts;
+
+    for (i = 0; i < mcf->credentials.nelts; i++) {
+        if (credentials[i]->source.endpoint.ssl) {
+            break;
+        }
+    }
+
+    if (i == mcf->credentials.nelts) {
+        return NGX_OK;
+    }
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_tccbs_module);
+    conf = ngx_http_tccbs_create_loc_conf(cf);
+
+    if (conf == NULL
+        || ngx_http_tccbs_merge_ssl(cf, conf, lcf) != NGX_OK
+        || ngx_http_tccbs_set_ssl(cf, conf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    mcf->keeper.ssl = conf->upstream.ssl;
+
+    return NGX_OK;
 }
 
 

@@ -9,12 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_credential.h"
-#include "ngx_tccbs_json.h"
 
-
-#define NGX_HTTP_TCCBS_CREDENTIAL_FILE   16384
-#define NGX_HTTP_TCCBS_CREDENTIAL_ID     1024
-#define NGX_HTTP_TCCBS_CREDENTIAL_TOKEN  4096
 
 /*
  * One call in microseconds, a hundredth above the reciprocal of the limit: the
@@ -24,32 +19,33 @@
 #define NGX_HTTP_TCCBS_CREDENTIAL_COST(n)  (1010000 / (n))
 
 
-/* The signing key of the day, one per credential and worker. */
+/* What a process signs with, one per credential. */
 
 typedef struct {
-    u_char             date[NGX_TCCBS_TC3_DATE_LEN];
-    ngx_tccbs_mac_t    mac;
-} ngx_http_tccbs_day_key_t;
+    ngx_atomic_uint_t          version;       /* of the grant */
+    u_char                     date[NGX_TCCBS_TC3_DATE_LEN];
+    ngx_tccbs_mac_t            mac;           /* of that date */
+    ngx_http_tccbs_grant_t     grant;
+} ngx_http_tccbs_signer_t;
 
 
-static char *ngx_http_tccbs_credential_file(ngx_conf_t *cf, void *object);
-static char *ngx_http_tccbs_credential_env(ngx_conf_t *cf, void *object);
+static char *ngx_http_tccbs_credential_source(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_credential_limit(ngx_conf_t *cf, void *object);
 static char *ngx_http_tccbs_credential_queue(ngx_conf_t *cf, void *object);
-static char *ngx_http_tccbs_credential_set(ngx_conf_t *cf,
-    ngx_http_tccbs_credential_t *credential, ngx_str_t *id, ngx_str_t *key,
-    ngx_str_t *token, ngx_str_t *source);
-static ngx_int_t ngx_http_tccbs_credential_copy(
-    ngx_http_tccbs_credential_t *credential, ngx_str_t *dst, ngx_str_t *src);
-static ngx_uint_t ngx_http_tccbs_credential_printable(ngx_str_t *s);
-static void ngx_http_tccbs_credential_wipe(ngx_tccbs_json_t *node);
-static ngx_tccbs_mac_t *ngx_http_tccbs_credential_mac(
-    ngx_http_tccbs_credential_t *credential, ngx_str_t *date);
+static ngx_http_tccbs_signer_t *ngx_http_tccbs_credential_signer(
+    ngx_http_tccbs_credential_t *credential, time_t now);
+static ngx_int_t ngx_http_tccbs_credential_day(
+    ngx_http_tccbs_signer_t *signer, ngx_str_t *date);
+static size_t ngx_http_tccbs_credential_mask(u_char *dst, u_char *id,
+    size_t len);
 
 
 static ngx_tccbs_block_command_t  ngx_http_tccbs_credential_commands[] = {
-    { ngx_string("file"), 1, 1, ngx_http_tccbs_credential_file },
-    { ngx_string("env"), 0, 0, ngx_http_tccbs_credential_env },
+    { ngx_string("file"), 1, 2, ngx_http_tccbs_credential_source },
+    { ngx_string("env"), 0, 0, ngx_http_tccbs_credential_source },
+    { ngx_string("role"), 1, 2, ngx_http_tccbs_credential_source },
+    { ngx_string("assume_role"), 3, 8, ngx_http_tccbs_credential_source },
+    { ngx_string("oidc"), 0, 3, ngx_http_tccbs_credential_source },
     { ngx_string("limit"), 1, 1, ngx_http_tccbs_credential_limit },
     { ngx_string("queue"), 2, 2, ngx_http_tccbs_credential_queue },
     { ngx_null_string, 0, 0, NULL }
@@ -65,7 +61,7 @@ static ngx_str_t  ngx_http_tccbs_signed_names[] = {
     ngx_string("x-tc-action")
 };
 
-static ngx_http_tccbs_day_key_t  *ngx_http_tccbs_day_keys;
+static ngx_http_tccbs_signer_t  *ngx_http_tccbs_signers;
 
 
 char *
@@ -74,6 +70,8 @@ ngx_http_tccbs_credential_block(ngx_conf_t *cf,
 {
     char  *rv;
 
+    credential->source.credential = credential->name;
+
     rv = ngx_tccbs_conf_block(cf, ngx_http_tccbs_credential_commands,
                               credential);
 
@@ -81,10 +79,11 @@ ngx_http_tccbs_credential_block(ngx_conf_t *cf,
         return rv;
     }
 
-    if (credential->secret_key.len == 0) {
+    if (credential->source.kind == NGX_HTTP_TCCBS_SOURCE_NONE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "tccbs_credential \"%V\" has no source, "
-                           "add \"file path;\" or \"env;\"",
+                           "add \"file path;\", \"env;\", \"role auto;\", "
+                           "\"assume_role ...;\" or \"oidc;\"",
                            &credential->name);
         return NGX_CONF_ERROR;
     }
@@ -171,281 +170,142 @@ ngx_http_tccbs_credential_queue(ngx_conf_t *cf, void *object)
 }
 
 
-/*
- * JSON with secret_id, secret_key and optionally token; the names that tccli
- * writes (secretId, secretKey) are taken as well.
- */
-
 static char *
-ngx_http_tccbs_credential_file(ngx_conf_t *cf, void *object)
+ngx_http_tccbs_credential_source(ngx_conf_t *cf, void *object)
 {
     ngx_http_tccbs_credential_t *credential = object;
 
-    char                    *rv;
-    ngx_int_t                rc;
-    ngx_str_t               *value, text, why, empty;
-    ngx_pool_t              *pool;
-    ngx_uint_t               i;
-    ngx_tccbs_json_t        *root, *node, *members[3];
-    ngx_tccbs_json_limits_t  limits;
+    return ngx_http_tccbs_source_set(cf, &credential->source);
+}
 
-    static const char       *names[3][2] = {
-        { "secret_id", "secretId" },
-        { "secret_key", "secretKey" },
-        { "token", "token" }
-    };
 
-    value = cf->args->elts;
+char *
+ngx_http_tccbs_credential_via(ngx_conf_t *cf,
+    ngx_http_tccbs_credential_t *credential, ngx_array_t *credentials)
+{
+    ngx_uint_t                     i;
+    ngx_http_tccbs_source_t       *source;
+    ngx_http_tccbs_credential_t  **others;
 
-    if (ngx_tccbs_conf_secret(cf, credential->arena, &value[1],
-                              NGX_HTTP_TCCBS_CREDENTIAL_FILE, &text)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    source = &credential->source;
+    others = credentials->elts;
+
+    if (source->kind != NGX_HTTP_TCCBS_SOURCE_ASSUME_ROLE) {
+        return NGX_CONF_OK;
     }
 
-    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, cf->log);
-    if (pool == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    rv = NGX_CONF_ERROR;
-    root = NULL;
-
-    limits.depth = 2;
-    limits.nodes = 64;
-
-    rc = ngx_tccbs_json_parse(pool, &text, &limits, &root, &why);
-
-    ngx_tccbs_wipe(text.data, text.len);
-
-    if (rc == NGX_DECLINED) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "credential file \"%V\" is no valid JSON: %V",
-                           &value[1], &why);
-    }
-
-    if (rc != NGX_OK) {
-        goto done;
-    }
-
-    for (i = 0; i < 3; i++) {
-        node = ngx_tccbs_json_get(root, names[i][0]);
-
-        if (node == NULL) {
-            node = ngx_tccbs_json_get(root, names[i][1]);
-        }
-
-        if (node && node->type == NGX_TCCBS_JSON_NULL) {
-            node = NULL;
-        }
-
-        if ((node == NULL && i < 2)
-            || (node && node->type != NGX_TCCBS_JSON_STRING))
+    for (i = 0; i < credential->index; i++) {
+        if (others[i]->name.len == source->via_name.len
+            && ngx_strncmp(others[i]->name.data, source->via_name.data,
+                           source->via_name.len)
+               == 0)
         {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "credential file \"%V\" must have a string "
-                               "\"%s\"", &value[1], names[i][0]);
-            goto done;
-        }
-
-        members[i] = node;
-    }
-
-    ngx_str_null(&empty);
-
-    rv = ngx_http_tccbs_credential_set(cf, credential, &members[0]->value,
-                                       &members[1]->value,
-                                       members[2] ? &members[2]->value
-                                                  : &empty,
-                                       &value[1]);
-
-done:
-
-    ngx_http_tccbs_credential_wipe(root);
-    ngx_destroy_pool(pool);
-
-    return rv;
-}
-
-
-static void
-ngx_http_tccbs_credential_wipe(ngx_tccbs_json_t *node)
-{
-    for ( /* void */ ; node; node = node->next) {
-        ngx_tccbs_wipe(node->value.data, node->value.len);
-        ngx_http_tccbs_credential_wipe(node->child);
-    }
-}
-
-
-static char *
-ngx_http_tccbs_credential_env(ngx_conf_t *cf, void *object)
-{
-    ngx_http_tccbs_credential_t *credential = object;
-
-    u_char            *p;
-    ngx_str_t          source, values[3];
-    ngx_uint_t         i;
-
-    static const char *names[] = {
-        "TENCENTCLOUD_SECRET_ID",
-        "TENCENTCLOUD_SECRET_KEY",
-        "TENCENTCLOUD_TOKEN"
-    };
-
-    for (i = 0; i < 3; i++) {
-        p = (u_char *) getenv(names[i]);
-
-        if (p == NULL && i < 2) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"env\" of tccbs_credential \"%V\" needs the "
-                               "environment variable \"%s\"",
-                               &credential->name, names[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        values[i].data = p;
-        values[i].len = p ? ngx_strlen(p) : 0;
-    }
-
-    if (values[2].len == 0) {
-        p = (u_char *) getenv("TENCENTCLOUD_SESSION_TOKEN");
-
-        values[2].data = p;
-        values[2].len = p ? ngx_strlen(p) : 0;
-    }
-
-    ngx_str_set(&source, "the environment");
-
-    return ngx_http_tccbs_credential_set(cf, credential, &values[0],
-                                         &values[1], &values[2], &source);
-}
-
-
-static char *
-ngx_http_tccbs_credential_set(ngx_conf_t *cf,
-    ngx_http_tccbs_credential_t *credential, ngx_str_t *id, ngx_str_t *key,
-    ngx_str_t *token, ngx_str_t *source)
-{
-    if (credential->secret_key.len) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "tccbs_credential \"%V\" has more than one source",
-                           &credential->name);
-        return NGX_CONF_ERROR;
-    }
-
-    /* what cannot be in a header would split the upstream request */
-
-    if (id->len == 0 || id->len > NGX_HTTP_TCCBS_CREDENTIAL_ID
-        || key->len == 0 || key->len > NGX_HTTP_TCCBS_CREDENTIAL_ID
-        || token->len > NGX_HTTP_TCCBS_CREDENTIAL_TOKEN
-        || !ngx_http_tccbs_credential_printable(id)
-        || !ngx_http_tccbs_credential_printable(key)
-        || !ngx_http_tccbs_credential_printable(token))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "secret id, secret key and token of %V must be "
-                           "printable ASCII without spaces, \"/\" or \",\" in "
-                           "the id, and at most %d, %d and %d bytes long",
-                           source, NGX_HTTP_TCCBS_CREDENTIAL_ID,
-                           NGX_HTTP_TCCBS_CREDENTIAL_ID,
-                           NGX_HTTP_TCCBS_CREDENTIAL_TOKEN);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_strlchr(id->data, id->data + id->len, '/')
-        || ngx_strlchr(id->data, id->data + id->len, ','))
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the secret id of %V must not have \"/\" or \",\"",
-                           source);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_tccbs_credential_copy(credential, &credential->secret_id, id)
-        != NGX_OK
-        || ngx_http_tccbs_credential_copy(credential, &credential->secret_key,
-                                          key)
-           != NGX_OK
-        || ngx_http_tccbs_credential_copy(credential, &credential->token,
-                                          token)
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_credential_copy(ngx_http_tccbs_credential_t *credential,
-    ngx_str_t *dst, ngx_str_t *src)
-{
-    if (src->len == 0) {
-        ngx_str_null(dst);
-        return NGX_OK;
-    }
-
-    dst->data = ngx_tccbs_arena_alloc(credential->arena, src->len);
-    if (dst->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(dst->data, src->data, src->len);
-    dst->len = src->len;
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_tccbs_credential_printable(ngx_str_t *s)
-{
-    size_t  i;
-
-    for (i = 0; i < s->len; i++) {
-        if (s->data[i] <= ' ' || s->data[i] >= 0x7f) {
-            return 0;
+            source->via = &others[i]->source;
+            return NGX_CONF_OK;
         }
     }
 
-    return 1;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown credential \"%V\" of tccbs_credential \"%V\","
+                       " \"tccbs_credential %V { ... }\" must stand before it",
+                       &source->via_name, &credential->name,
+                       &source->via_name);
+
+    return NGX_CONF_ERROR;
 }
 
 
 ngx_int_t
 ngx_http_tccbs_credential_init(ngx_cycle_t *cycle, ngx_uint_t n)
 {
-    ngx_http_tccbs_day_keys = ngx_pcalloc(cycle->pool,
-                                        n * sizeof(ngx_http_tccbs_day_key_t));
+    ngx_uint_t          i;
+    ngx_tccbs_arena_t  *arena;
 
-    return ngx_http_tccbs_day_keys ? NGX_OK : NGX_ERROR;
+    /* the arena is this process's own: keys of a few days, tokens */
+
+    arena = ngx_tccbs_arena_create(cycle->pool);
+    if (arena == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_tccbs_signers = (void *) ngx_tccbs_arena_alloc(arena,
+                                     (n + 1) * sizeof(ngx_http_tccbs_signer_t));
+
+    if (ngx_http_tccbs_signers == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_http_tccbs_signers[i].version = (ngx_atomic_uint_t) -1;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_credential_key(ngx_http_tccbs_credential_t *credential,
+    ngx_pool_t *pool, time_t now, ngx_str_t *key)
+{
+    ngx_http_tccbs_signer_t  *signer;
+
+    signer = ngx_http_tccbs_credential_signer(credential, now);
+    if (signer == NULL) {
+        return NGX_DECLINED;
+    }
+
+    key->data = ngx_pnalloc(pool, signer->grant.id_len);
+    if (key->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(key->data, signer->grant.id, signer->grant.id_len);
+    key->len = signer->grant.id_len;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_tccbs_credential_current(ngx_http_tccbs_credential_t *credential,
+    time_t now, ngx_str_t *key)
+{
+    ngx_http_tccbs_signer_t  *signer;
+
+    signer = ngx_http_tccbs_credential_signer(credential, now);
+
+    return signer && signer->grant.id_len == key->len
+           && ngx_memcmp(signer->grant.id, key->data, key->len) == 0;
 }
 
 
 ngx_int_t
 ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
-    ngx_pool_t *pool, time_t now, ngx_str_t *timestamp, ngx_str_t *host,
-    ngx_str_t *action, ngx_str_t *body, ngx_str_t *authorization)
+    ngx_pool_t *pool, time_t now, ngx_str_t *key, ngx_str_t *timestamp,
+    ngx_str_t *host, ngx_str_t *action, ngx_str_t *body,
+    ngx_str_t *authorization, ngx_str_t *token)
 {
     u_char                   *p;
     size_t                    len;
     ngx_str_t                 date;
-    ngx_tccbs_mac_t          *mac;
+    ngx_http_tccbs_signer_t  *signer;
     ngx_tccbs_tc3_header_t    headers[3];
     ngx_tccbs_tc3_request_t   req;
     u_char                    text[NGX_TCCBS_TC3_DATE_LEN];
     u_char                    signature[NGX_TCCBS_SHA256_LEN];
+
+    if (!ngx_http_tccbs_credential_current(credential, now, key)) {
+        return NGX_DECLINED;
+    }
+
+    signer = &ngx_http_tccbs_signers[credential->index];
 
     ngx_tccbs_tc3_date(now, text);
 
     date.data = text;
     date.len = sizeof(text);
 
-    mac = ngx_http_tccbs_credential_mac(credential, &date);
-    if (mac == NULL) {
+    if (ngx_http_tccbs_credential_day(signer, &date) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -464,7 +324,7 @@ ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
     req.timestamp = *timestamp;
     req.payload = *body;
 
-    if (ngx_tccbs_tc3_sign(mac, signature, &req, &date,
+    if (ngx_tccbs_tc3_sign(&signer->mac, signature, &req, &date,
                            &ngx_http_tccbs_service,
                            ngx_http_tccbs_signed_names, 3, pool)
         != NGX_OK)
@@ -474,7 +334,7 @@ ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
 
     len = sizeof("TC3-HMAC-SHA256 Credential=/2026-01-01/cbs/tc3_request, "
                  "SignedHeaders=content-type;host;x-tc-action, Signature=")
-          + credential->secret_id.len + NGX_TCCBS_HEX_LEN;
+          + key->len + NGX_TCCBS_HEX_LEN;
 
     p = ngx_pnalloc(pool, len);
     if (p == NULL) {
@@ -485,45 +345,147 @@ ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
 
     p = ngx_sprintf(p, "TC3-HMAC-SHA256 Credential=%V/%V/%V/tc3_request, "
                     "SignedHeaders=content-type;host;x-tc-action, Signature=",
-                    &credential->secret_id, &date, &ngx_http_tccbs_service);
+                    key, &date, &ngx_http_tccbs_service);
     p = ngx_tccbs_hex(p, signature, sizeof(signature));
 
     authorization->len = p - authorization->data;
+
+    token->data = signer->grant.token;
+    token->len = signer->grant.token_len;
 
     return NGX_OK;
 }
 
 
-static ngx_tccbs_mac_t *
-ngx_http_tccbs_credential_mac(ngx_http_tccbs_credential_t *credential,
-    ngx_str_t *date)
+/* Who signs now, or NULL: one whole grant of those that there were. */
+
+static ngx_http_tccbs_signer_t *
+ngx_http_tccbs_credential_signer(ngx_http_tccbs_credential_t *credential,
+    time_t now)
 {
-    ngx_int_t                  rc;
-    ngx_http_tccbs_day_key_t  *day;
-    u_char                     key[NGX_TCCBS_SHA256_LEN];
+    ngx_int_t                 rc;
+    ngx_atomic_uint_t         version;
+    ngx_http_tccbs_signer_t  *signer;
 
-    day = &ngx_http_tccbs_day_keys[credential->index];
+    signer = &ngx_http_tccbs_signers[credential->index];
+    version = signer->version;
 
-    if (ngx_memcmp(day->date, date->data, sizeof(day->date)) == 0) {
-        return &day->mac;
+    rc = ngx_http_tccbs_grant_read(credential->page, &signer->version,
+                                   &signer->grant);
+
+    if (signer->version != version) {
+        signer->date[0] = '\0';
     }
 
-    day->date[0] = '\0';
-
-    rc = ngx_tccbs_tc3_day_key(key, &credential->secret_key, date,
-                               &ngx_http_tccbs_service);
-
-    if (rc == NGX_OK) {
-        rc = ngx_tccbs_mac_key(&day->mac, key, sizeof(key));
-    }
-
-    ngx_tccbs_wipe(key, sizeof(key));
-
-    if (rc != NGX_OK) {
+    if (rc != NGX_OK
+        || (signer->grant.expires && signer->grant.expires <= now))
+    {
         return NULL;
     }
 
-    ngx_memcpy(day->date, date->data, sizeof(day->date));
+    return signer;
+}
 
-    return &day->mac;
+
+static ngx_int_t
+ngx_http_tccbs_credential_day(ngx_http_tccbs_signer_t *signer, ngx_str_t *date)
+{
+    ngx_uint_t             i;
+    ngx_http_tccbs_day_t  *day;
+
+    if (ngx_memcmp(signer->date, date->data, date->len) == 0) {
+        return NGX_OK;
+    }
+
+    signer->date[0] = '\0';
+
+    for (i = 0; i < NGX_HTTP_TCCBS_GRANT_DAYS; i++) {
+
+        day = &signer->grant.days[i];
+
+        if (ngx_memcmp(day->date, date->data, date->len) != 0) {
+            continue;
+        }
+
+        if (ngx_tccbs_mac_key(&signer->mac, day->key, sizeof(day->key))
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(signer->date, date->data, date->len);
+
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_http_tccbs_credential_status(ngx_http_tccbs_credential_t *credential,
+    time_t now, ngx_http_tccbs_credential_status_t *status)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              result;
+    ngx_atomic_uint_t       version;
+    ngx_http_tccbs_page_t  *page;
+    ngx_http_tccbs_grant_t  grant;
+
+    static ngx_str_t        results[] = {
+        ngx_string("none"),
+        ngx_string("ok"),
+        ngx_string("unreadable"),
+        ngx_string("unreachable"),
+        ngx_string("timeout"),
+        ngx_string("unverified"),
+        ngx_string("refused"),
+        ngx_string("unusable")
+    };
+
+    ngx_memzero(status, sizeof(ngx_http_tccbs_credential_status_t));
+
+    page = credential->page;
+    version = (ngx_atomic_uint_t) -1;
+
+    rc = ngx_http_tccbs_grant_read(page, &version, &grant);
+
+    if (rc == NGX_OK) {
+        status->expires = grant.expires;
+        status->valid = (grant.expires == 0 || grant.expires > now);
+        status->key_len = ngx_http_tccbs_credential_mask(status->key, grant.id,
+                                                         grant.id_len);
+    }
+
+    ngx_tccbs_wipe(&grant, sizeof(ngx_http_tccbs_grant_t));
+
+    result = ngx_min(page->result, NGX_HTTP_TCCBS_GRANT_UNUSABLE);
+
+    status->source = ngx_http_tccbs_sources[credential->source.kind];
+    status->refreshed = (time_t) page->refreshed;
+    status->tried = (time_t) page->tried;
+    status->result = results[result];
+}
+
+
+/* Enough of a key id to know it again. */
+
+static size_t
+ngx_http_tccbs_credential_mask(u_char *dst, u_char *id, size_t len)
+{
+    u_char  *p;
+
+    p = dst;
+
+    if (len > NGX_HTTP_TCCBS_CREDENTIAL_MASK) {
+        p = ngx_cpymem(p, id, 6);
+    }
+
+    p = ngx_cpymem(p, "****", 4);
+
+    if (len > NGX_HTTP_TCCBS_CREDENTIAL_MASK) {
+        p = ngx_cpymem(p, id + len - 4, 4);
+    }
+
+    return p - dst;
 }

@@ -12,9 +12,11 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_tccbs_grant.h"
 #include "ngx_http_tccbs_metrics.h"
 #include "ngx_http_tccbs_queue.h"
 #include "ngx_http_tccbs_recent.h"
+#include "ngx_http_tccbs_source.h"
 #include "ngx_tccbs_conf.h"
 #include "ngx_tccbs_tc3.h"
 
@@ -24,11 +26,9 @@ typedef struct ngx_http_tccbs_credential_s  ngx_http_tccbs_credential_t;
 struct ngx_http_tccbs_credential_s {
     ngx_str_t                 name;
     ngx_uint_t                index;
-    ngx_tccbs_arena_t        *arena;
 
-    ngx_str_t                 secret_id;
-    ngx_str_t                 secret_key;     /* in the arena */
-    ngx_str_t                 token;          /* in the arena, or empty */
+    ngx_http_tccbs_source_t   source;
+    ngx_http_tccbs_page_t    *page;           /* what workers know of it */
 
     ngx_uint_t                limit[2];       /* of an action; 0: none */
     uint64_t                  cost[2];        /* of a call of it */
@@ -45,18 +45,60 @@ struct ngx_http_tccbs_credential_s {
 char *ngx_http_tccbs_credential_block(ngx_conf_t *cf,
     ngx_http_tccbs_credential_t *credential);
 
-/* Prepares the per-worker signing keys of "n" credentials. */
+/*
+ * Looks for the credential that the role of this one is assumed by, among those
+ * that stand before it.
+ */
+char *ngx_http_tccbs_credential_via(ngx_conf_t *cf,
+    ngx_http_tccbs_credential_t *credential, ngx_array_t *credentials);
+
+/* Prepares this process to sign with "n" credentials. */
 ngx_int_t ngx_http_tccbs_credential_init(ngx_cycle_t *cycle, ngx_uint_t n);
+
+/*
+ * The key id that signs now, for the record of an intent.  NGX_OK, NGX_DECLINED
+ * when there is none that is valid, NGX_ERROR.
+ */
+ngx_int_t ngx_http_tccbs_credential_key(
+    ngx_http_tccbs_credential_t *credential, ngx_pool_t *pool, time_t now,
+    ngx_str_t *key);
+
+/* Whether "key" still is the one that signs. */
+ngx_uint_t ngx_http_tccbs_credential_current(
+    ngx_http_tccbs_credential_t *credential, time_t now, ngx_str_t *key);
 
 /*
  * The Authorization value for a POST of "body" to "host" with the signed
  * headers content-type, host and x-tc-action (TC3, protocol of 2017-03-12),
- * signed at the time "now" whose text is "timestamp".  NGX_OK or NGX_ERROR.
+ * signed with "key" at the time "now" whose text is "timestamp"; the token, or
+ * an empty one, is that of the same key.  NGX_OK; NGX_DECLINED when another key
+ * signs now, or none; NGX_ERROR.
  */
 ngx_int_t ngx_http_tccbs_credential_sign(
     ngx_http_tccbs_credential_t *credential, ngx_pool_t *pool, time_t now,
-    ngx_str_t *timestamp, ngx_str_t *host, ngx_str_t *action, ngx_str_t *body,
-    ngx_str_t *authorization);
+    ngx_str_t *key, ngx_str_t *timestamp, ngx_str_t *host, ngx_str_t *action,
+    ngx_str_t *body, ngx_str_t *authorization, ngx_str_t *token);
+
+
+#define NGX_HTTP_TCCBS_CREDENTIAL_MASK  16
+
+
+/* What may be told of a credential. */
+
+typedef struct {
+    ngx_str_t    source;         /* "file", "env" and so on */
+    u_char       key[NGX_HTTP_TCCBS_CREDENTIAL_MASK];
+    size_t       key_len;        /* of the key id, masked; 0: there is none */
+    time_t       expires;        /* 0: never */
+    time_t       refreshed;      /* when it came from its source, 0: never */
+    time_t       tried;          /* the last try to get it from there */
+    ngx_str_t    result;         /* of that: "ok" or a word for what failed */
+    ngx_uint_t   valid;          /* it signs now */
+} ngx_http_tccbs_credential_status_t;
+
+/* In any process, and without a secret in the result. */
+void ngx_http_tccbs_credential_status(ngx_http_tccbs_credential_t *credential,
+    time_t now, ngx_http_tccbs_credential_status_t *status);
 
 
 extern ngx_str_t  ngx_http_tccbs_content_type;

@@ -21,6 +21,8 @@
 
 
 static void ngx_http_tccbs_throttle(ngx_http_tccbs_ctx_t *ctx);
+static ngx_uint_t ngx_http_tccbs_may_repeat(ngx_http_tccbs_ctx_t *ctx,
+    ngx_uint_t n);
 static void ngx_http_tccbs_classify(ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_classify_reply(ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_unknown(ngx_http_tccbs_ctx_t *ctx,
@@ -54,12 +56,16 @@ ngx_http_tccbs_settle(ngx_http_tccbs_ctx_t *ctx)
 static void
 ngx_http_tccbs_throttle(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_msec_t                left;
     ngx_http_tccbs_budget_t  *budget;
 
     static ngx_str_t  limit = ngx_string("RequestLimitExceeded");
 
     budget = ctx->account->credential->budget[ctx->call.action];
+
+    if (ctx->attempt.rotated && !ctx->attempt.wrote) {
+        ctx->retry = ngx_http_tccbs_may_repeat(ctx, ++ctx->rotations);
+        return;
+    }
 
     if (ctx->outcome != NGX_TCCBS_REJECTED || ctx->reply.code.len < limit.len
         || ngx_strncmp(ctx->reply.code.data, limit.data, limit.len) != 0)
@@ -74,16 +80,23 @@ ngx_http_tccbs_throttle(ngx_http_tccbs_ctx_t *ctx)
     ngx_http_tccbs_queue_throttled(budget);
     ngx_http_tccbs_count_throttled(ctx);
 
-    ctx->throttled++;
+    ctx->retry = ngx_http_tccbs_may_repeat(ctx, ++ctx->throttled);
+}
 
-    /* the answer must still come in time, with an attempt of usual length */
+
+/* The answer must still come in time, with an attempt of usual length. */
+
+static ngx_uint_t
+ngx_http_tccbs_may_repeat(ngx_http_tccbs_ctx_t *ctx, ngx_uint_t n)
+{
+    ngx_msec_t  left;
 
     left = ctx->lcf->total_timeout - (ngx_current_msec - ctx->start);
 
-    ctx->retry = (ctx->throttled < NGX_HTTP_TCCBS_ATTEMPTS
-                  && !ctx->request->connection->error
-                  && (ngx_msec_int_t) left
-                     > (ngx_msec_int_t) ctx->lcf->total_timeout / 2);
+    return n < NGX_HTTP_TCCBS_ATTEMPTS
+           && !ctx->request->connection->error
+           && (ngx_msec_int_t) left
+              > (ngx_msec_int_t) ctx->lcf->total_timeout / 2;
 }
 
 
@@ -105,6 +118,15 @@ ngx_http_tccbs_classify(ngx_http_tccbs_ctx_t *ctx)
             (void) ngx_http_tccbs_refuse(ctx, "InternalError", "abandoned",
                                          "The request was given up; nothing "
                                          "was sent to Tencent Cloud.");
+            return;
+        }
+
+        if (attempt->rotated) {
+            (void) ngx_http_tccbs_refuse(ctx, "ServiceUnavailable",
+                                         "credential",
+                                         "The gateway's credential changed; "
+                                         "nothing was sent, the call can be "
+                                         "repeated.");
             return;
         }
 

@@ -10,11 +10,13 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_record.h"
+#include "ngx_http_tccbs_refuse.h"
 
 
 #define NGX_HTTP_TCCBS_RECORD_SIZE  768
 
 
+static ngx_int_t ngx_http_tccbs_record_signer(ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out,
     ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_record_str(ngx_tccbs_out_t *out, const char *name,
@@ -25,13 +27,40 @@ static void ngx_http_tccbs_record_per(ngx_tccbs_out_t *out,
     ngx_tccbs_reply_t *reply);
 
 
+static ngx_int_t
+ngx_http_tccbs_record_signer(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_tccbs_credential_key(ctx->account->credential,
+                                       ctx->request->pool, ngx_time(),
+                                       &ctx->signer);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "credential",
+                                 "The gateway has no valid credential now; "
+                                 "nothing was sent to Tencent Cloud.");
+}
+
+
 ngx_int_t
 ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_str_t                     rest, call;
-    ngx_tccbs_out_t               out;
-    ngx_http_tccbs_credential_t  *credential;
-    u_char                        digest[NGX_TCCBS_HEX_LEN];
+    ngx_int_t        rc;
+    ngx_str_t        rest, call;
+    ngx_tccbs_out_t  out;
+    u_char           digest[NGX_TCCBS_HEX_LEN];
+
+    rc = ngx_http_tccbs_record_signer(ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx->decided = 1;
 
     ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
 
@@ -48,13 +77,11 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
 
     ngx_http_tccbs_record_str(&out, "tag", &ctx->call.tag);
 
-    credential = ctx->account->credential;
-
     ngx_tccbs_out_lit(&out, ",\"credential\":{");
     ngx_tccbs_out_lit(&out, "\"name\":");
-    ngx_tccbs_out_string(&out, &credential->name);
+    ngx_tccbs_out_string(&out, &ctx->account->credential->name);
     ngx_tccbs_out_lit(&out, ",\"key\":");
-    ngx_tccbs_out_string(&out, &credential->secret_id);
+    ngx_tccbs_out_string(&out, &ctx->signer);
     ngx_tccbs_out_lit(&out, "}");
 
     ngx_http_tccbs_record_uint(&out, "pid", ngx_pid);

@@ -15,8 +15,9 @@
 
 /*
  * The audit records of a request, in their one form.  An intent: NGX_OK with
- * ctx->wait.pos to be waited for and ctx->flight taken; NGX_BUSY when there is
- * no room for another open intent; NGX_ERROR.
+ * ctx->wait.pos to be waited for, ctx->flight taken and the key that signs in
+ * ctx->signer; NGX_DECLINED when there is none and the call is refused;
+ * NGX_BUSY when there is no room for another open intent; NGX_ERROR.
  */
 ngx_int_t ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx);
 void ngx_http_tccbs_record_outcome(ngx_http_tccbs_ctx_t *ctx);

@@ -484,8 +484,6 @@ ngx_http_tccbs_intend(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "nothing was sent to Tencent Cloud.");
     }
 
-    ctx->decided = 1;
-
     rc = ngx_http_tccbs_record_intent(ctx);
 
     if (rc == NGX_BUSY) {
@@ -658,8 +656,9 @@ ngx_http_tccbs_outcome_timeout(ngx_event_t *ev)
 
 
 /*
- * After a refusal for the rate: back into the queue, after a while, with an id
- * and records of its own.
+ * After a refusal for the rate, or when the credential was rotated before a
+ * byte left: back into the queue, after a while, with an id and records of its
+ * own.
  */
 
 static ngx_int_t
@@ -680,6 +679,7 @@ ngx_http_tccbs_again(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     ctx->id.data = id;
 
     ngx_memzero(&ctx->reply, sizeof(ngx_tccbs_reply_t));
+    ngx_str_null(&ctx->error.code);
 
     ctx->outcome = NGX_TCCBS_NONE;
     ctx->retry = 0;

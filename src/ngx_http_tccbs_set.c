@@ -17,7 +17,6 @@
 #define NGX_HTTP_TCCBS_KEY_FILE  256              /* bytes, at most */
 
 
-static ngx_uint_t ngx_http_tccbs_loopback(ngx_str_t *host);
 static char *ngx_http_tccbs_key_file(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
     ngx_str_t *path, ngx_str_t *key);
 
@@ -135,7 +134,7 @@ ngx_http_tccbs_set_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (!ssl && !ngx_http_tccbs_loopback(&u.host)) {
+    if (!ssl && !ngx_tccbs_loopback(&u.host)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid URL \"%V\", only \"https://\" is allowed "
                            "for an address that is not 127.0.0.1, [::1] or "
@@ -156,28 +155,6 @@ ngx_http_tccbs_set_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf->pass = 1;
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_tccbs_loopback(ngx_str_t *host)
-{
-    static ngx_str_t  *name, names[] = {
-        ngx_string("127.0.0.1"),
-        ngx_string("[::1]"),
-        ngx_string("localhost"),
-        ngx_null_string
-    };
-
-    for (name = names; name->len; name++) {
-        if (name->len == host->len
-            && ngx_strncmp(name->data, host->data, host->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -9,6 +9,8 @@
 #include <ngx_core.h>
 
 #include "ngx_tccbs_conf.h"
+#include "ngx_tccbs_secret.h"
+#include "ngx_tccbs_text.h"
 
 
 typedef struct ngx_tccbs_index_node_s  ngx_tccbs_index_node_t;
@@ -35,8 +37,6 @@ typedef struct {
 
 static char *ngx_tccbs_conf_handler(ngx_conf_t *cf, ngx_command_t *dummy,
     void *conf);
-static ngx_int_t ngx_tccbs_conf_secret_read(ngx_conf_t *cf, ngx_fd_t fd,
-    ngx_tccbs_arena_t *arena, ngx_str_t *path, size_t max, ngx_str_t *secret);
 
 
 char *
@@ -112,30 +112,31 @@ ngx_int_t
 ngx_tccbs_conf_secret(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
     ngx_str_t *path, size_t max, ngx_str_t *secret)
 {
-    ngx_fd_t   fd;
-    ngx_int_t  rc;
+    u_char                    *buf;
+    ngx_int_t                  rc;
+    ngx_tccbs_secret_error_t   error;
+    ngx_tccbs_secret_state_t   state;
 
     if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
-                       NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", path);
+    buf = ngx_tccbs_arena_alloc(arena, max + 1);
+    if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_tccbs_conf_secret_read(cf, fd, arena, path, max, secret);
+    rc = ngx_tccbs_secret_read(path, geteuid(), buf, max, secret, &state,
+                               &error);
 
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", path);
+    if (rc != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, error.err, "%s", error.why);
+        return NGX_ERROR;
     }
 
-    return rc;
+    buf[secret->len] = '\0';
+
+    return NGX_OK;
 }
 
 
@@ -157,70 +158,11 @@ ngx_tccbs_conf_secret_line(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
 }
 
 
-static ngx_int_t
-ngx_tccbs_conf_secret_read(ngx_conf_t *cf, ngx_fd_t fd,
-    ngx_tccbs_arena_t *arena, ngx_str_t *path, size_t max, ngx_str_t *secret)
+ngx_uint_t
+ngx_tccbs_loopback(ngx_str_t *host)
 {
-    size_t           size;
-    ssize_t          n;
-    ngx_file_info_t  fi;
-
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" failed", path);
-        return NGX_ERROR;
-    }
-
-    if (!ngx_is_file(&fi)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not a regular file", path);
-        return NGX_ERROR;
-    }
-
-    if (fi.st_mode & (S_IRWXG|S_IRWXO)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" holds a secret and is accessible to others "
-                           "than its owner (mode %03uo), "
-                           "use \"chmod 0400\"",
-                           path, (ngx_uint_t) (fi.st_mode & 0777));
-        return NGX_ERROR;
-    }
-
-    if (fi.st_uid != 0 && fi.st_uid != geteuid()) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" holds a secret and belongs to uid %ui, "
-                           "it must belong to root or to the user "
-                           "that starts nginx",
-                           path, (ngx_uint_t) fi.st_uid);
-        return NGX_ERROR;
-    }
-
-    size = ngx_file_size(&fi);
-
-    if (size == 0 || size > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" has %uz bytes, between 1 and %uz "
-                           "are expected", path, size, max);
-        return NGX_ERROR;
-    }
-
-    secret->data = ngx_tccbs_arena_alloc(arena, size + 1);
-    if (secret->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_fd(fd, secret->data, size);
-
-    if (n != (ssize_t) size) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, (n < 0) ? ngx_errno : 0,
-                           ngx_read_fd_n " \"%V\" failed", path);
-        return NGX_ERROR;
-    }
-
-    secret->data[size] = '\0';
-    secret->len = size;
-
-    return NGX_OK;
+    return ngx_tccbs_is(host, "127.0.0.1") || ngx_tccbs_is(host, "[::1]")
+           || ngx_tccbs_is(host, "localhost");
 }
 
 

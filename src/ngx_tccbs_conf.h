@@ -48,6 +48,10 @@ ngx_int_t ngx_tccbs_conf_secret_line(ngx_conf_t *cf, ngx_tccbs_arena_t *arena,
     ngx_str_t *path, size_t max, ngx_str_t *secret);
 
 
+/* Whether the host of a URL is 127.0.0.1, [::1] or localhost. */
+ngx_uint_t ngx_tccbs_loopback(ngx_str_t *host);
+
+
 /*
  * A name found by hash: gateway key ids and identities.  The index is built
  * once at configuration and only read afterwards.

@@ -445,14 +445,10 @@ ngx_tccbs_arena_wipe(ngx_tccbs_arena_t *arena)
 }
 
 
-static void
-ngx_tccbs_arena_cleanup(void *data)
+void
+ngx_tccbs_arena_drop(ngx_tccbs_arena_t *arena)
 {
-    ngx_tccbs_arena_t *arena = data;
-
     ngx_tccbs_chunk_t  *chunk;
-
-    ngx_tccbs_arena_wipe(arena);
 
     for (chunk = arena->chunks; chunk; chunk = chunk->next) {
         (void) munmap(chunk->data - NGX_TCCBS_ARENA_PAGE,
@@ -460,4 +456,14 @@ ngx_tccbs_arena_cleanup(void *data)
     }
 
     arena->chunks = NULL;
+}
+
+
+static void
+ngx_tccbs_arena_cleanup(void *data)
+{
+    ngx_tccbs_arena_t *arena = data;
+
+    ngx_tccbs_arena_wipe(arena);
+    ngx_tccbs_arena_drop(arena);
 }

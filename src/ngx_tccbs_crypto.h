@@ -94,5 +94,8 @@ ngx_int_t ngx_tccbs_arena_lock(ngx_tccbs_arena_t *arena);
 /* Overwrites all of it, for a process that needs no secrets. */
 void ngx_tccbs_arena_wipe(ngx_tccbs_arena_t *arena);
 
+/* Takes it out of this process, for one that must not know. */
+void ngx_tccbs_arena_drop(ngx_tccbs_arena_t *arena);
+
 
 #endif /* _NGX_TCCBS_CRYPTO_H_INCLUDED_ */

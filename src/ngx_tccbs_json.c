@@ -10,6 +10,7 @@
 
 #include <yajl/yajl_parse.h>
 
+#include "ngx_tccbs_crypto.h"
 #include "ngx_tccbs_json.h"
 #include "ngx_tccbs_text.h"
 
@@ -48,6 +49,14 @@ typedef struct {
     const char                     *why;
     unsigned                        failed:1;
 } ngx_tccbs_json_parser_t;
+
+
+/* Before what was given to yajl, which is aligned as malloc() does. */
+
+typedef struct {
+    size_t                          size;
+    size_t                          unused;
+} ngx_tccbs_json_block_t;
 
 
 static const char *ngx_tccbs_json_scan(const ngx_str_t *text);
@@ -547,24 +556,54 @@ ngx_tccbs_json_end(void *data)
 }
 
 
+/* What yajl keeps aside may be a secret: nothing of it stays behind. */
+
 static void *
 ngx_tccbs_json_malloc(void *data, size_t size)
 {
-    return malloc(size);
+    ngx_tccbs_json_block_t  *block;
+
+    block = malloc(sizeof(ngx_tccbs_json_block_t) + size);
+    if (block == NULL) {
+        return NULL;
+    }
+
+    block->size = size;
+
+    return block + 1;
 }
 
 
 static void *
 ngx_tccbs_json_realloc(void *data, void *p, size_t size)
 {
-    return realloc(p, size);
+    void    *new;
+    size_t   old;
+
+    new = ngx_tccbs_json_malloc(data, size);
+
+    if (p && new) {
+        old = ((ngx_tccbs_json_block_t *) p - 1)->size;
+
+        ngx_memcpy(new, p, ngx_min(old, size));
+        ngx_tccbs_json_free(data, p);
+    }
+
+    return new;
 }
 
 
 static void
 ngx_tccbs_json_free(void *data, void *p)
 {
-    free(p);
+    ngx_tccbs_json_block_t  *block;
+
+    if (p) {
+        block = (ngx_tccbs_json_block_t *) p - 1;
+
+        ngx_tccbs_wipe(p, block->size);
+        free(block);
+    }
 }
 
 

@@ -33,6 +33,10 @@ $t->file('keys/slash.json', '{"secret_id":"a/b","secret_key":"x"}', 0400);
 $t->file('keys/tccli.json',
     '{"secretId":"AKIDx","secretKey":"y","token":null}', 0400);
 
+$t->file('keys/nosection.ini', "secret_id = AKIDx\nsecret_key = y\n", 0400);
+$t->file('keys/good.ini', "[other]\nsecret_id = a/b\n\n[default]\n# mine\n"
+    . "secret_id = AKIDx\nsecret_key=y\ntoken = z\n", 0400);
+
 my $dir = $t->{dir};
 
 sub credential { return "tccbs_credential other { $_[0] }" }
@@ -131,9 +135,19 @@ my @cases = (
     [ 'no source', qr/no source, add "file path;"/, http => credential('') ],
     [ 'two sources', qr/more than one source/, http => credential(
         "file $dir/keys/prod.json; file $dir/keys/prod.json;") ],
-    [ 'no JSON', qr/no valid JSON/,
+    [ 'no JSON', qr/neither JSON nor "name = value"/,
         http => credential("file $dir/keys/nojson;") ],
-    [ 'no id', qr/must have a string "secret_id"/,
+    [ 'no JSON where it must be', qr/cannot be used: /,
+        http => credential("file $dir/keys/nojson json;") ],
+    [ 'another format', qr/secret id and a secret key as strings/,
+        http => credential("file $dir/keys/tccli.json json;") ],
+    [ 'not ini', qr/cannot be used: /,
+        http => credential("file $dir/keys/tccli.json ini;") ],
+    [ 'unknown format', qr/"json", "tccli" or "ini" is expected/,
+        http => credential("file $dir/keys/tccli.json yaml;") ],
+    [ 'ini without a section', qr/in "\[default\]"/,
+        http => credential("file $dir/keys/nosection.ini;") ],
+    [ 'no id', qr/must have strings "secret_id" and "secret_key"/,
         http => credential("file $dir/keys/noid.json;") ],
     [ 'id with a line break', qr/printable ASCII/,
         http => credential("file $dir/keys/crlf.json;") ],
@@ -164,6 +178,9 @@ for my $case (@cases) {
 
 my @good = (
     [ 'tccli file', http => credential("file $dir/keys/tccli.json;") ],
+    [ 'tccli by name', http => credential("file $dir/keys/tccli.json tccli;") ],
+    [ 'ini', http => credential("file $dir/keys/good.ini;") ],
+    [ 'ini by name', http => credential("file $dir/keys/good.ini ini;") ],
     [ 'loopback without TLS', pass => 'http://127.0.0.1:8080' ],
     [ 'system CA', location => 'tccbs_ssl_trusted_certificate "";' ],
     [ 'include', accounts => "tccbs_account team-dr {\n include "

@@ -64,12 +64,12 @@ sub authorization {
         signature($o{secret}, $o{stamp}, $date, $service, $canonical));
 }
 
-# verify(request, secrets, host, now): nothing when the request is good, else
+# verify(request, secrets, host, now, service): nothing when the request is good, else
 # the API's error code and a reason.  The request has method, target, body and
 # pairs [[name as sent, value]]; its key_id is set as soon as it is known.
 
 sub verify {
-    my ($req, $secrets, $host, $now) = @_;
+    my ($req, $secrets, $host, $now, $wanted) = @_;
 
     my %value;
 
@@ -101,7 +101,7 @@ sub verify {
     my $fail = sub { return ('AuthFailure.SignatureFailure', shift) };
 
     return $fail->("date $date") if $date ne date($stamp);
-    return $fail->("service $service") if $service ne 'cbs';
+    return $fail->("service $service") if $service ne ($wanted // 'cbs');
     return $fail->('host ' . ($value{host} // 'missing'))
         if ($value{host} // '') ne $host;
 

@@ -553,17 +553,30 @@ sub wait_for {
     }
 }
 
-# the processes below the master
+# the processes below the master; of these the workers, and the keeper, which
+# is nginx's cache manager
 
 sub workers {
     my ($self) = @_;
-
-    my $pid = $self->{pid} // return;
-    return $self->children($pid);
+    return grep { $self->title($_) =~ /worker process/ } $self->children;
 }
+
+sub keepers {
+    my ($self) = @_;
+    return grep { $self->title($_) =~ /tccbs keeper/ } $self->children;
+}
+
+sub title {
+    my ($self, $pid) = @_;
+    return $self->slurp("/proc/$pid/cmdline");
+}
+
+# all of them, or those of another master
 
 sub children {
     my ($self, $pid) = @_;
+
+    $pid //= $self->{pid} // return;
 
     my $path = "/proc/$pid/task/$pid/children";
 
@@ -633,7 +646,7 @@ sub stop {
     my $gone = $self->wait_for(sub { waitpid($pid, WNOHANG) != 0 }, 90);
 
     if (!$gone) {
-        kill 'KILL', $self->workers, $pid;
+        kill 'KILL', $self->children, $pid;
         waitpid($pid, 0);
         push @{$self->{bad}}, 'nginx did not stop';
     }
@@ -647,7 +660,7 @@ sub crash {
     my ($self) = @_;
     my $pid = $self->{pid} or return;
 
-    kill 'KILL', $pid, $self->workers;
+    kill 'KILL', $pid, $self->children;
     waitpid($pid, 0);
     delete $self->{pid};
 
@@ -754,7 +767,7 @@ END {
     my $status = $?;
 
     for my $self (grep { $_->{owner} == $$ } @live) {
-        kill 'KILL', $self->workers, $self->{pid} if $self->{pid};
+        kill 'KILL', $self->children, $self->{pid} if $self->{pid};
         kill 'TERM', $self->{emulator_pid} if $self->{emulator_pid};
     }
 

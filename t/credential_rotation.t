@@ -1,0 +1,228 @@
+#!/usr/bin/perl
+
+# A key is replaced while calls are in every phase.  If this broke, a revoked
+# key would go on signing, or the audit log would name another key than the one
+# that signed.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw/ time sleep /;
+
+use TCCBS::Load;
+use TCCBS::Test qw/ copy /;
+
+my $t = TCCBS::Test->new(workers => 2);
+my $uid = getpwnam TCCBS::Test::user();
+my $dir = $t->{dir};
+my $live = $> == 0;
+
+$t->credential('prod');
+chown $uid, -1, "$dir/keys/prod.json" if $live;
+chmod 0711, "$dir/keys";
+
+my $slow = "tccbs_credential slow { file $dir/keys/prod.json; limit 2r/s;"
+    . " queue 20s 1000; }\n";
+
+$t->run(credential => "tccbs_credential prod { file $dir/keys/prod.json;"
+        . " limit 10000r/s; }\n$slow",
+    accounts => $t->account('team-dr')
+        . $t->account('team-slow', credential => 'slow'));
+
+# CBS knows all keys to the end: what signs with a revoked one is seen
+
+my @keys = ($t->{credentials}{prod}{secret_id});
+my $n = 0;
+
+sub rotate {
+    $t->{credentials}{'old' . ++$n} = $t->{credentials}{prod};
+
+    my $c = $t->credential('prod');
+    chown $uid, -1, "$dir/keys/prod.json" if $live;
+    push @keys, $c->{secret_id};
+    return $c;
+}
+
+sub call { return $t->call('CopySnapshotCrossRegions', copy(), @_) }
+
+# [request of CBS, intent of it]
+
+sub joined {
+    my %intent = map { $_->{id} => $_ } $t->audit(kind => 'intent');
+    return map { [ $_, $intent{$_->{trace}} ] } $t->emulated;
+}
+
+# time => key id that is revoked then
+
+my @revoked;
+
+sub judge {
+    my ($why) = @_;
+
+    my @joined = joined();
+    my @other = grep { ($_->[0]{key_id} // '')
+        ne ($_->[1]{credential}{key} // 'none') } @joined;
+
+    is(scalar @other, 0, "$why: each call was signed by the key of its intent");
+
+    my @late;
+
+    for my $revoked (@revoked) {
+        my ($at, $key) = @$revoked;
+        push @late, grep { $_->[0]{key_id} eq $key
+            && $_->[0]{t_first} / 1e6 > $at + 1 } @joined;
+    }
+
+    is(scalar @late, 0, "$why: a revoked key signs nothing after a second");
+
+    return @joined;
+}
+
+# under load, by files and by reloads, with calls in the queue all the time
+
+my @pids = TCCBS::Load::start($t, rate => 60, seconds => 8, clients => 8);
+push @pids, TCCBS::Load::start($t, rate => 4, seconds => 6, clients => 24,
+    client => sub { $t->client(account => 'team-slow', seen => undef,
+        timeout => 60) });
+
+for my $round (1 .. 4) {
+    sleep 1.2;
+
+    my $old = $keys[-1];
+    rotate();
+
+    # a reload is done when its processes are there, a file is read by itself
+    if ($round % 2 || !$live) {
+        ok($t->reload(keep => 1), "round $round: reload");
+    }
+
+    push @revoked, [ time, $old ];
+}
+
+is(TCCBS::Load::finish(@pids), 0, 'the clients are well');
+ok($t->settled(30), 'each intent has its outcome');
+
+my @joined = judge('load');
+my %used = map { $_->[0]{key_id} => 1 } @joined;
+
+cmp_ok(scalar keys %used, '>=', 4, 'several keys were used, '
+    . keys(%used) . ' for ' . @joined . ' calls');
+
+my @told = TCCBS::Load::told($t);
+my @failed = grep { $_->{error} || $_->{code} ne '' } @told;
+
+is(scalar @failed, 0, 'no caller noticed, of ' . @told . ' calls')
+    or diag(join("\n", map { $_->{error} // $_->{code} } @failed[0 .. 5]));
+
+# in the handshake: the first byte is not to leave yet
+
+$t->faults({ kind => 'hold_connect' });
+
+my $held = fork // die "fork: $!\n";
+
+if ($held == 0) {
+    $SIG{$_} = 'DEFAULT' for qw/ INT TERM HUP /;
+    my $r = $t->call('CopySnapshotCrossRegions', copy());
+    $t->file('held', $r->{code} . ' ' . ($r->{outcome} // ''));
+    POSIX::_exit(0);
+}
+
+my $old = $keys[-1];
+my $before = () = $t->audit(kind => 'intent');
+
+ok($t->wait_for(sub { $t->audit(kind => 'intent') > $before - 1
+    && grep { $_->{credential}{key} eq $old } $t->audit(kind => 'intent') }),
+    'a call is connecting');
+
+rotate();
+$t->reload(keep => 1);
+push @revoked, [ time, $old ];
+$t->release;
+
+waitpid($held, 0);
+
+like($t->slurp('held'), qr/^ success|^ServiceUnavailable not-sent/,
+    'connecting: sent with the new key, or not at all');
+
+# in flight: the answer still comes, of the old key
+
+$t->faults({ kind => 'hold' });
+$old = $keys[-1];
+
+my $flying = fork // die "fork: $!\n";
+
+if ($flying == 0) {
+    $SIG{$_} = 'DEFAULT' for qw/ INT TERM HUP /;
+    my $r = $t->call('CopySnapshotCrossRegions', copy());
+    $t->file('flying', "$r->{code} $r->{outcome} $r->{audit_id}");
+    POSIX::_exit(0);
+}
+
+my $seen = () = $t->emulated;
+$t->wait_for(sub { (() = $t->emulated) > $seen }, 5);
+
+rotate();
+$t->reload(keep => 1);
+push @revoked, [ time, $old ];
+$t->release;
+waitpid($flying, 0);
+
+my ($id) = $t->slurp('flying') =~ /^ success (\S+)$/;
+
+ok($id, 'in flight: answered');
+is(($t->emulated(trace => $id // '-'))[0]{key_id}, $old,
+    'in flight: signed by the old key, before');
+
+# after: the new one
+
+is(($t->emulated(trace => call()->{audit_id}))[0]{key_id}, $keys[-1],
+    'after: the new key');
+
+# a credential that is taken out of the configuration ends in old workers too:
+# one call is in the queue of them
+
+my $gone = $keys[-1];
+
+my @waiting = map {
+    my $pid = fork // die "fork: $!\n";
+
+    if ($pid == 0) {
+        $SIG{$_} = 'DEFAULT' for qw/ INT TERM HUP /;
+        my $r = $t->call('CopySnapshotCrossRegions', copy(),
+            client => { account => 'team-slow' });
+        POSIX::_exit($r->{code} eq '' ? 1
+            : $r->{code} eq 'ServiceUnavailable' ? 2 : 3);
+    }
+
+    $pid;
+} 1 .. 6;
+
+sleep 0.7;
+
+$t->{credentials}{fresh} //= $t->credential('fresh');
+$t->write_conf(%{$t->{conf}},
+    credential => "tccbs_credential other { file $dir/keys/fresh.json; }",
+    accounts => $t->account('team-dr', credential => 'other'));
+
+ok($t->reload(keep => 1), 'without the credential');
+push @revoked, [ time, $gone ];
+
+my %ended;
+
+for (@waiting) {
+    waitpid($_, 0);
+    $ended{$? >> 8}++;
+}
+
+cmp_ok($ended{2} // 0, '>=', 1, 'who waited for it is refused');
+is($ended{3} // 0, 0, 'with nothing else');
+
+is(call()->{code}, '', 'another credential signs');
+
+judge('all');
+
+$t->done;
