@@ -264,8 +264,13 @@ is(status($t, 'json', path => '/open', headers => $far)->{status}, 200,
     'open to whom it is opened');
 is(status($t, 'json', path => '/closed')->{status}, 403, 'closed');
 
-unlike(status($t, $_)->{raw}, qr/AKID/, "$_: no key id") for qw/ json
+unlike(status($t, $_)->{raw}, qr/AKID/, "$_: no key id") for qw/ html json
     prometheus /;
+
+$r = status($t, undef);
+is($r->{type}, 'text/html; charset=utf-8', 'a page without a format');
+unlike($r->{body}, qr{(?:src|href)\s*=\s*"?(?:https?:)?//}, 'of one file');
+unlike($r->{headers}{'content-security-policy'}, qr/unsafe|\*/, 'a strict CSP');
 
 # evidence ends a hold
 
