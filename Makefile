@@ -54,6 +54,7 @@ export TCCBS_OBJS = $(OBJS)
 SOURCES =	ngx_http_tccbs_module.c \
 		$(sort $(filter-out src/ngx_tccbs_shim.c, $(wildcard src/*.c)))
 HEADERS =	$(sort $(wildcard src/*.h))
+PAGE =		$(wildcard status/*.* status/uplot/*)
 BUILD =		$(SOURCES) $(HEADERS) $(NGX_DIR) $(CC_OPT)
 
 # what a program outside of nginx can use; the shim stands in for nginx
@@ -94,7 +95,14 @@ $(OBJS)/nginx/Makefile: config tools/configure $(OBJS)/files
 	flock $(OBJS)/.lock tools/configure "$(NGX_DIR)" $(NGX_KIND) \
 		"$(ROOT)/$(OBJS)" "$(CC_OPT)" "$(if $(SAN),$(SAN_FLAGS))"
 
-$(MODULE): $(OBJS)/nginx/Makefile $(SOURCES) $(HEADERS)
+# one file includes the page
+
+$(OBJS)/page: tools/page $(PAGE) $(OBJS)/nginx/Makefile
+	tools/page status $(OBJS)/nginx/ngx_http_tccbs_page.h
+	rm -f $(OBJS)/nginx/addon/src/ngx_http_tccbs_status.o
+	touch $@
+
+$(MODULE): $(OBJS)/nginx/Makefile $(OBJS)/page $(SOURCES) $(HEADERS)
 	flock $(OBJS)/.lock $(MAKE) $(if $(V),,-s) --no-print-directory \
 		-C $(OBJS)/tree -f "$(ROOT)/$(OBJS)/nginx/Makefile" \
 		$(if $(NGX_SRC),binary) modules

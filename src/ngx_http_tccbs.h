@@ -137,6 +137,8 @@ struct ngx_http_tccbs_ctx_s {
     ngx_str_t                      id;           /* of request and records */
     ngx_msec_t                     start;
     ngx_http_tccbs_headers_t       headers;
+    ngx_str_t                      trace;        /* of traceparent, or empty */
+    ngx_str_t                      parent;
     ngx_str_t                      body;
 
     ngx_http_tccbs_account_t      *account;
@@ -183,6 +185,7 @@ struct ngx_http_tccbs_ctx_s {
     ngx_http_event_handler_pt      body_handler;
     ngx_buf_t                     *body_out;     /* in place of nginx's own */
 
+    unsigned                       traced:1;     /* traceparent was seen */
     unsigned                       called:1;     /* the call was understood */
     unsigned                       decided:1;
     unsigned                       recorded:1;   /* the outcome */

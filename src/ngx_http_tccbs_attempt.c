@@ -16,9 +16,18 @@
 #include "ngx_http_tccbs_receive.h"
 
 
+/* of an account's name, in what Tencent is told of the client */
+
+#define NGX_HTTP_TCCBS_CLIENT_MAX  64
+
+#define NGX_HTTP_TCCBS_CLIENT  "tccbs/" NGX_HTTP_TCCBS_VERSION "; account="
+
+
 static ngx_int_t ngx_http_tccbs_attempt_done(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_tccbs_create_request(ngx_http_request_t *r);
+static void ngx_http_tccbs_client(ngx_http_tccbs_ctx_t *ctx,
+    ngx_str_t *client);
 static ngx_str_t *ngx_http_tccbs_language(ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_reinit_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tccbs_output_filter(void *data, ngx_chain_t *in);
@@ -148,14 +157,20 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
     size_t                 len;
     ngx_buf_t             *b;
     ngx_int_t              rc;
-    ngx_str_t              timestamp, authorization, token, body, *action,
-                          *language;
+    ngx_str_t              timestamp, authorization, token, body, client,
+                          *action, *language;
     ngx_chain_t           *cl;
     ngx_tccbs_out_t        out;
     ngx_http_tccbs_ctx_t  *ctx;
     u_char                 stamp[NGX_TIME_T_LEN];
+    u_char                 name[sizeof(NGX_HTTP_TCCBS_CLIENT)
+                                + NGX_HTTP_TCCBS_CLIENT_MAX];
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_tccbs_module);
+
+    client.data = name;
+    ngx_http_tccbs_client(ctx, &client);
+
     action = &ngx_tccbs_actions[ctx->call.action];
     language = ngx_http_tccbs_language(ctx);
 
@@ -187,11 +202,11 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
                  "Content-Length: " CRLF "Authorization: " CRLF
                  "X-TC-Action: " CRLF "X-TC-Version: 2017-03-12" CRLF
                  "X-TC-Region: " CRLF "X-TC-Timestamp: " CRLF
-                 "X-TC-RequestClient: tccbs" CRLF "X-TC-TraceId: " CRLF
+                 "X-TC-RequestClient: " CRLF "X-TC-TraceId: " CRLF
                  "X-TC-Token: " CRLF "X-TC-Language: " CRLF CRLF)
           + ctx->lcf->name.len + ngx_http_tccbs_content_type.len
           + NGX_OFF_T_LEN + authorization.len + action->len
-          + ctx->call.from.len + timestamp.len + ctx->id.len
+          + ctx->call.from.len + timestamp.len + client.len + ctx->id.len
           + token.len + language->len + body.len;
 
     b = ngx_create_temp_buf(r->pool, len);
@@ -208,11 +223,11 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
                           "X-TC-Version: 2017-03-12" CRLF
                           "X-TC-Region: %V" CRLF
                           "X-TC-Timestamp: %V" CRLF
-                          "X-TC-RequestClient: tccbs" CRLF
+                          "X-TC-RequestClient: %V" CRLF
                           "X-TC-TraceId: %V" CRLF,
                           &ctx->lcf->name, &ngx_http_tccbs_content_type,
                           body.len, &authorization, action, &ctx->call.from,
-                          &timestamp, &ctx->id);
+                          &timestamp, &client, &ctx->id);
 
     if (token.len) {
         b->last = ngx_sprintf(b->last, "X-TC-Token: %V" CRLF, &token);
@@ -237,6 +252,33 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
     r->upstream->request_bufs = cl;
 
     return NGX_OK;
+}
+
+
+/* Who it was, for the records of Tencent: names may have any characters. */
+
+static void
+ngx_http_tccbs_client(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *client)
+{
+    u_char     *p, c;
+    size_t      i;
+    ngx_str_t  *account;
+
+    account = &ctx->account->name;
+
+    p = ngx_cpymem(client->data, NGX_HTTP_TCCBS_CLIENT,
+                   sizeof(NGX_HTTP_TCCBS_CLIENT) - 1);
+
+    for (i = 0; i < ngx_min(account->len, NGX_HTTP_TCCBS_CLIENT_MAX); i++) {
+
+        c = account->data[i];
+
+        *p++ = ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+                || (c >= '0' && c <= '9') || c == '-' || c == '.')
+               ? c : '_';
+    }
+
+    client->len = p - client->data;
 }
 
 

@@ -17,8 +17,9 @@
  * What is counted, see ngx_http_tccbs_metrics.h.  A family is a row of a table
  * in the .c file: its name, whose it is, its labels with all their values.
  *
- * To add a family, add a name here and a row at the same place there: both
- * forms of the status have it then, and t/status.t wants it in docs/status.md.
+ * To add a family, add a name here and a row at the same place there, and raise
+ * NGX_HTTP_TCCBS_ZONE_LAYOUT: both forms of the status have it then, and
+ * t/status.t wants it in docs/status.md.
  */
 
 typedef enum {

@@ -11,6 +11,7 @@
 
 #include "ngx_http_tccbs_headers.h"
 #include "ngx_http_tccbs_refuse.h"
+#include "ngx_tccbs_trace.h"
 
 
 #define NGX_HTTP_TCCBS_HEADER_MAX  8192
@@ -29,6 +30,8 @@ static ngx_int_t ngx_http_tccbs_shape_headers(ngx_http_request_t *r,
 static ngx_int_t ngx_http_tccbs_shape_other(ngx_http_tccbs_ctx_t *ctx,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx,
+    ngx_table_elt_t *h);
+static void ngx_http_tccbs_shape_trace(ngx_http_tccbs_ctx_t *ctx,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_tccbs_shape_type(ngx_http_tccbs_ctx_t *ctx);
 
@@ -245,6 +248,12 @@ ngx_http_tccbs_shape_other(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
                                      ngx_min(h->key.len, 64), h->lowcase_key);
     }
 
+    if (h->key.len == 11 && ngx_strncmp(h->lowcase_key, "traceparent", 11) == 0)
+    {
+        ngx_http_tccbs_shape_trace(ctx, h);
+        return NGX_OK;
+    }
+
     /* curl and the C++ SDK ask this before a longer body */
 
     if (h->key.len == 6 && ngx_strncmp(h->lowcase_key, "expect", 6) == 0
@@ -267,6 +276,26 @@ ngx_http_tccbs_shape_other(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
     }
 
     return NGX_OK;
+}
+
+
+/* Malformed or repeated: it is as if there was none. */
+
+static void
+ngx_http_tccbs_shape_trace(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
+{
+    if (!ctx->traced
+        && ngx_tccbs_traceparent(&h->value, &ctx->trace, &ctx->parent)
+           == NGX_OK)
+    {
+        ctx->traced = 1;
+        return;
+    }
+
+    ctx->traced = 1;
+
+    ngx_str_null(&ctx->trace);
+    ngx_str_null(&ctx->parent);
 }
 
 

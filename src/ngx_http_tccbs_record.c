@@ -256,6 +256,9 @@ ngx_http_tccbs_record_caller(ngx_tccbs_out_t *out, ngx_http_tccbs_ctx_t *ctx)
     ngx_http_tccbs_record_str(out, "client",
                               &ctx->request->connection->addr_text);
 
+    ngx_http_tccbs_record_str(out, "trace", &ctx->trace);
+    ngx_http_tccbs_record_str(out, "parent", &ctx->parent);
+
     if (ctx->called) {
         ngx_http_tccbs_record_str(out, "action",
                                   &ngx_tccbs_actions[ctx->call.action]);

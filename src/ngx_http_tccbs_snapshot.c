@@ -24,8 +24,7 @@ static ngx_int_t ngx_http_tccbs_snapshot_accounts(
     ngx_http_tccbs_snapshot_t *s);
 static ngx_int_t ngx_http_tccbs_snapshot_credentials(
     ngx_http_tccbs_snapshot_t *s);
-static ngx_int_t ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s,
-    ngx_pool_t *pool);
+static ngx_int_t ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s);
 static void ngx_http_tccbs_snapshot_set(ngx_http_tccbs_owner_t *owner,
     ngx_http_tccbs_metric_e metric, ngx_uint_t i, ngx_atomic_int_t value);
 
@@ -61,13 +60,16 @@ ngx_http_tccbs_snapshot(ngx_http_tccbs_main_conf_t *mcf, ngx_pool_t *pool)
         }
     }
 
+    s->held = ngx_palloc(pool, NGX_HTTP_TCCBS_HELD_MAX
+                               * sizeof(ngx_http_tccbs_held_t));
     s->decisions = ngx_palloc(pool, NGX_HTTP_TCCBS_RECENT
                                     * sizeof(ngx_http_tccbs_decision_t));
 
-    if (s->decisions == NULL
+    if (s->held == NULL
+        || s->decisions == NULL
         || ngx_http_tccbs_snapshot_accounts(s) != NGX_OK
         || ngx_http_tccbs_snapshot_credentials(s) != NGX_OK
-        || ngx_http_tccbs_snapshot_node(s, pool) != NGX_OK)
+        || ngx_http_tccbs_snapshot_node(s) != NGX_OK)
     {
         return NULL;
     }
@@ -210,9 +212,9 @@ ngx_http_tccbs_snapshot_credentials(ngx_http_tccbs_snapshot_t *s)
 
 
 static ngx_int_t
-ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s, ngx_pool_t *pool)
+ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s)
 {
-    ngx_uint_t               i, n, open;
+    ngx_uint_t               i, held, open;
     ngx_slab_pool_t         *shpool;
     ngx_http_tccbs_shm_t    *shm;
     ngx_http_tccbs_owner_t  *owner;
@@ -222,13 +224,12 @@ ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s, ngx_pool_t *pool)
     owner = ngx_http_tccbs_snapshot_owner(s, NGX_HTTP_TCCBS_OF_NODE, &name,
                                           NULL);
 
-    if (owner == NULL
-        || ngx_http_tccbs_store_held(s->mcf->zone, pool,
-                                     NGX_HTTP_TCCBS_HELD_MAX, &s->held, &n)
-           != NGX_OK)
-    {
+    if (owner == NULL) {
         return NGX_ERROR;
     }
+
+    held = ngx_http_tccbs_store_held(s->mcf->zone, s->held,
+                                     NGX_HTTP_TCCBS_HELD_MAX, &s->nheld);
 
     shpool = (ngx_slab_pool_t *) s->mcf->zone->shm.addr;
     shm = shpool->data;
@@ -238,7 +239,7 @@ ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s, ngx_pool_t *pool)
         open += (shm->flights[i].owner != 0);
     }
 
-    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_HOLDS, 0, n);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_HOLDS, 0, held);
     ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_OPEN, 0, open);
     ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_ZONE_SIZE, 0,
                                 shm->size);

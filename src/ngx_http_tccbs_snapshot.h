@@ -32,7 +32,8 @@ typedef struct {
     /* the node; accounts, and "none" as the last one; credentials */
     ngx_array_t                   owners[NGX_HTTP_TCCBS_NSCOPES];
 
-    ngx_array_t                   held;          /* ngx_http_tccbs_held_t */
+    ngx_http_tccbs_held_t        *held;
+    ngx_uint_t                    nheld;
     ngx_http_tccbs_decision_t    *decisions;
     ngx_uint_t                    ndecisions;
 

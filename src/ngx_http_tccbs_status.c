@@ -12,6 +12,8 @@
 #include "ngx_http_tccbs_status.h"
 #include "ngx_tccbs_text.h"
 
+#include "ngx_http_tccbs_page.h"
+
 
 typedef ngx_int_t (*ngx_http_tccbs_form_pt)(ngx_http_request_t *r,
     ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
@@ -27,6 +29,8 @@ static ngx_int_t ngx_http_tccbs_status_handler(ngx_http_request_t *r);
 static ngx_http_tccbs_form_t *ngx_http_tccbs_status_form(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_tccbs_status_local(ngx_http_request_t *r);
+static ngx_int_t ngx_http_tccbs_form_html(ngx_http_request_t *r,
+    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
 static ngx_int_t ngx_http_tccbs_form_json(ngx_http_request_t *r,
     ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
 static ngx_int_t ngx_http_tccbs_form_prometheus(ngx_http_request_t *r,
@@ -40,6 +44,9 @@ static ngx_int_t ngx_http_tccbs_status_headers(ngx_http_request_t *r);
 /* The first one is what a request without "format" gets. */
 
 static ngx_http_tccbs_form_t  ngx_http_tccbs_forms[] = {
+
+    { ngx_string("html"), ngx_string("text/html; charset=utf-8"),
+      ngx_http_tccbs_form_html },
 
     { ngx_string("json"), ngx_string("application/json"),
       ngx_http_tccbs_form_json },
@@ -182,6 +189,19 @@ ngx_http_tccbs_status_local(ngx_http_request_t *r)
 }
 
 
+/* The page asks for the JSON form, so that it needs no snapshot of its own. */
+
+static ngx_int_t
+ngx_http_tccbs_form_html(ngx_http_request_t *r,
+    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b)
+{
+    b->pos = ngx_http_tccbs_page;
+    b->last = ngx_http_tccbs_page + sizeof(ngx_http_tccbs_page) - 1;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_tccbs_form_json(ngx_http_request_t *r,
     ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b)
@@ -280,7 +300,8 @@ ngx_http_tccbs_status_headers(ngx_http_request_t *r)
         { ngx_string("X-Content-Type-Options"), ngx_string("nosniff") },
         { ngx_string("Referrer-Policy"), ngx_string("no-referrer") },
         { ngx_string("Content-Security-Policy"),
-          ngx_string("default-src 'none'; frame-ancestors 'none'") }
+          { sizeof(ngx_http_tccbs_page_policy) - 1,
+            ngx_http_tccbs_page_policy } }
     };
 
     for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {

@@ -189,11 +189,11 @@ ngx_http_tccbs_json_held(ngx_tccbs_out_t *out, ngx_http_tccbs_snapshot_t *s)
     ngx_uint_t              i;
     ngx_http_tccbs_held_t  *held;
 
-    held = s->held.elts;
+    held = s->held;
 
     ngx_tccbs_out_lit(out, ",\"holds\":[");
 
-    for (i = 0; i < s->held.nelts; i++) {
+    for (i = 0; i < s->nheld; i++) {
 
         if (i) {
             ngx_tccbs_out_lit(out, ",");
@@ -207,9 +207,9 @@ ngx_http_tccbs_json_held(ngx_tccbs_out_t *out, ngx_http_tccbs_snapshot_t *s)
 
         /* members that ngx_http_tccbs_hold.c has written */
 
-        if (held[i].about.len) {
+        if (held[i].len) {
             ngx_tccbs_out_lit(out, ",");
-            ngx_tccbs_out_raw(out, held[i].about.data, held[i].about.len);
+            ngx_tccbs_out_raw(out, held[i].about, held[i].len);
         }
 
         ngx_tccbs_out_lit(out, ",\"age\":");

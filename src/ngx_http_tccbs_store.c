@@ -281,26 +281,22 @@ ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
 }
 
 
-ngx_int_t
-ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_pool_t *pool,
-    ngx_uint_t max, ngx_array_t *held, ngx_uint_t *n)
+ngx_uint_t
+ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
+    ngx_uint_t max, ngx_uint_t *n)
 {
     time_t                    now;
+    ngx_uint_t                all;
     ngx_queue_t              *q;
     ngx_slab_pool_t          *shpool;
     ngx_http_tccbs_shm_t     *shm;
     ngx_http_tccbs_held_t    *h;
     ngx_http_tccbs_stored_t  *e;
 
-    if (ngx_array_init(held, pool, max, sizeof(ngx_http_tccbs_held_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     shm = shpool->data;
     now = ngx_http_tccbs_zone_now();
+    all = 0;
     *n = 0;
 
     ngx_shmtx_lock(&shpool->mutex);
@@ -311,31 +307,29 @@ ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_pool_t *pool,
     {
         e = ngx_queue_data(q, ngx_http_tccbs_stored_t, queue);
 
-        if (e->state != NGX_HTTP_TCCBS_HELD || e->expires <= now
-            || (*n)++ >= max)
-        {
+        if (e->state != NGX_HTTP_TCCBS_HELD || e->expires <= now) {
             continue;
         }
 
-        h = ngx_array_push(held);
+        if (all++ >= max) {
+            continue;
+        }
+
+        h = &held[(*n)++];
 
         ngx_memcpy(h->id, e->id, sizeof(h->id));
         h->age = now - e->since;
         h->left = e->expires - now;
-        h->about.len = e->len;
-        h->about.data = e->len ? ngx_pnalloc(pool, e->len) : NULL;
+        h->len = (e->len <= sizeof(h->about)) ? e->len : 0;
 
-        if (h->about.data) {
-            ngx_memcpy(h->about.data, e->answer, e->len);
-
-        } else {
-            h->about.len = 0;
+        if (h->len) {
+            ngx_memcpy(h->about, e->answer, h->len);
         }
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    return NGX_OK;
+    return all;
 }
 
 

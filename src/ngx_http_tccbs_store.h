@@ -114,18 +114,21 @@ void ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry);
 
 /*
- * What is held: how many there are, and copies in "pool" of up to "max" of
- * them, in an array of ngx_http_tccbs_held_t.  NGX_OK or NGX_ERROR.
+ * What is held: how many there are, and copies of up to "max" of them; "n" is
+ * how many were copied.  A text that is longer is left out.
  */
+#define NGX_HTTP_TCCBS_ABOUT  384
+
 typedef struct {
     u_char                   id[NGX_TCCBS_UUID_LEN];
-    ngx_str_t                about;
+    u_char                   about[NGX_HTTP_TCCBS_ABOUT];
+    size_t                   len;
     time_t                   age;             /* seconds */
     time_t                   left;
 } ngx_http_tccbs_held_t;
 
-ngx_int_t ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_pool_t *pool,
-    ngx_uint_t max, ngx_array_t *held, ngx_uint_t *n);
+ngx_uint_t ngx_http_tccbs_store_held(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_held_t *held, ngx_uint_t max, ngx_uint_t *n);
 
 
 #endif /* _NGX_HTTP_TCCBS_STORE_H_INCLUDED_ */
