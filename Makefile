@@ -14,6 +14,7 @@
 # make fuzz-ci   libFuzzer, a minute for each target ("make fuzz": ten)
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
+# make deb       builds the Debian packages, in objs/deb
 #
 # NGX_SRC=dir    builds against an nginx source tree instead of nginx-dev,
 #                and that nginx as well
@@ -25,6 +26,7 @@ NGX_DEV =	/usr/share/nginx/src
 NGX_SRC =	$(NGINX_SRC)
 MODULES_DIR =	/usr/lib/nginx/modules
 BIN_DIR =	/usr/bin
+MAN_DIR =	/usr/share/man
 SAN =
 V =
 
@@ -61,8 +63,9 @@ PURE =		$(filter-out src/ngx_tccbs_conf.c, \
 			$(sort $(wildcard src/ngx_tccbs_*.c)))
 PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
 
+NGX_OBJS =	$(OBJS)/nginx
 NGX_INC =	-I$(NGX_DIR)/src/core -I$(NGX_DIR)/src/event \
-		-I$(NGX_DIR)/src/os/unix -I$(OBJS)/nginx -Isrc
+		-I$(NGX_DIR)/src/os/unix -I$(NGX_OBJS) -Isrc
 UNIT_CC =	$(CC) -std=gnu11 $(CC_OPT) $(NGX_INC) -It/unit
 UNIT_LIBS =	-lyajl -lcrypto -lz
 
@@ -102,12 +105,12 @@ $(MODULE): $(OBJS)/nginx/Makefile $(SOURCES) $(HEADERS)
 
 UNITS =		$(patsubst t/unit/%.c,$(OBJS)/unit/%.t,$(wildcard t/unit/*.c))
 
-$(OBJS)/pure/%.o: src/%.c $(HEADERS) $(OBJS)/nginx/Makefile
+$(OBJS)/pure/%.o: src/%.c $(HEADERS) $(NGX_OBJS)/Makefile
 	@mkdir -p $(@D)
 	$(UNIT_CC) -c -o $@ $<
 
 $(OBJS)/tccbs: $(sort $(wildcard tools/*.c tools/*.h)) $(PURE_OBJS)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS) -lssl
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS) -lssl
 
 # what needs shared memory and nothing else of nginx
 
@@ -117,11 +120,11 @@ $(OBJS)/unit/queue.t: $(SHARED_OBJS)
 
 $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 $(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS) $(SHARED_OBJS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 bench-limits: all $(OBJS)/bench/limits
 	bench/limits
@@ -139,7 +142,7 @@ TESTERS =	$(patsubst t/tools/%.c,$(OBJS)/test/%,$(wildcard t/tools/*.c)) \
 
 $(OBJS)/test/%: t/tools/%.c $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 $(OBJS)/test/%.so: t/preload/%.c
 	@mkdir -p $(@D)
@@ -206,6 +209,12 @@ install: all
 	install -D -m 0644 $(MODULE) \
 		$(DESTDIR)$(MODULES_DIR)/ngx_http_tccbs_module.so
 	install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)$(BIN_DIR)/tccbs
+	install -D -m 0644 docs/tccbs.1 $(DESTDIR)$(MAN_DIR)/man1/tccbs.1
+
+.PHONY: deb
+
+deb:
+	tools/deb objs/deb
 
 clean:
 	@[ ! -e $(OBJS)/serve/serve.json ] || tools/serve stop
