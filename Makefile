@@ -15,6 +15,8 @@
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 # make deb       builds the Debian packages, in objs/deb
+# make test-matrix  builds and tests on the nginx of Debian 12, 13 and unstable,
+#                in chroots below objs-matrix; SUITES="trixie sid" chooses
 #
 # NGX_SRC=dir    builds against an nginx source tree instead of nginx-dev,
 #                and that nginx as well
@@ -65,7 +67,8 @@ PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
 
 NGX_OBJS =	$(OBJS)/nginx
 NGX_INC =	-I$(NGX_DIR)/src/core -I$(NGX_DIR)/src/event \
-		-I$(NGX_DIR)/src/os/unix -I$(NGX_OBJS) -Isrc
+		-I$(NGX_DIR)/src/event/quic -I$(NGX_DIR)/src/os/unix \
+		-I$(NGX_OBJS) -Isrc
 UNIT_CC =	$(CC) -std=gnu11 $(CC_OPT) $(NGX_INC) -It/unit
 UNIT_LIBS =	-lyajl -lcrypto -lz
 
@@ -215,6 +218,11 @@ install: all
 
 deb:
 	tools/deb objs/deb
+
+.PHONY: test-matrix
+
+test-matrix: deps
+	tools/matrix $(SUITES)
 
 clean:
 	@[ ! -e $(OBJS)/serve/serve.json ] || tools/serve stop
