@@ -15,6 +15,7 @@
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 # make deb       builds the Debian packages, in objs/deb
+# make test-deb  installs, upgrades and purges them in a chroot
 # make test-matrix  builds and tests on the nginx of Debian 12, 13 and unstable,
 #                in chroots below objs-matrix; SUITES="trixie sid" chooses
 #
@@ -214,12 +215,13 @@ install: all
 	install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)$(BIN_DIR)/tccbs
 	install -D -m 0644 docs/tccbs.1 $(DESTDIR)$(MAN_DIR)/man1/tccbs.1
 
-.PHONY: deb
+.PHONY: deb test-deb test-matrix
 
 deb:
 	tools/deb objs/deb
 
-.PHONY: test-matrix
+test-deb: deps
+	tools/test-deb
 
 test-matrix: deps
 	tools/matrix $(SUITES)

@@ -51,8 +51,9 @@ my %known = (3000 => '3s', 5000 => '5s', 30000 => '30s', 55000 => '55s',
         => 'TLSv1.2 TLSv1.3');
 my %compared;
 
-while ($conf =~ /ngx_conf_merge_(?:(?:msec|sec|size|uint|str|bitmask)_)?value\(
-    conf->([\w.]+),\s+prev->[\w.]+,\s+([^)]+)\)/gx)
+while ($conf =~ /ngx_conf_(?:merge|init)_
+    (?:(?:msec|sec|size|uint|str|bitmask)_)?value\(
+    \w+->([\w.]+),\s+(?:prev->[\w.]+,\s+)?([^)]+)\)/gx)
 {
     my ($field, $value) = ($1, $2);
     $value =~ s/\s//g;
@@ -154,6 +155,10 @@ for my $page (grep { m{^docs/} } @pages) {
 }
 
 for my $page (@pages) {
+
+    # its other page and directive are about to come
+    local our $TODO = $page eq 'docs/fleet.md' ? 'tccbs_redis' : undef;
+
     my $text = slurp($page) =~ s/^```.*?^```//msgr;
 
     for my $link ($text =~ /\]\(([^)\s]+)\)/g) {
