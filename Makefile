@@ -15,6 +15,10 @@
 # make fuzz-ci   libFuzzer, a minute for each target ("make fuzz": ten)
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
+# make deb       builds the Debian packages, in objs/deb
+# make test-deb  installs, upgrades and purges them in a chroot
+# make test-matrix  builds and tests on the nginx of Debian 12, 13 and unstable,
+#                in chroots below objs-matrix; SUITES="trixie sid" chooses
 #
 # NGX_SRC=dir    builds against an nginx source tree instead of nginx-dev,
 #                and that nginx as well
@@ -26,6 +30,7 @@ NGX_DEV =	/usr/share/nginx/src
 NGX_SRC =	$(NGINX_SRC)
 MODULES_DIR =	/usr/lib/nginx/modules
 BIN_DIR =	/usr/bin
+MAN_DIR =	/usr/share/man
 SAN =
 V =
 
@@ -64,8 +69,10 @@ PURE =		$(filter-out src/ngx_tccbs_conf.c src/ngx_tccbs_secret.c \
 			$(sort $(wildcard src/ngx_tccbs_*.c)))
 PURE_OBJS =	$(patsubst src/%.c,$(OBJS)/pure/%.o,$(PURE))
 
+NGX_OBJS =	$(OBJS)/nginx
 NGX_INC =	-I$(NGX_DIR)/src/core -I$(NGX_DIR)/src/event \
-		-I$(NGX_DIR)/src/os/unix -I$(OBJS)/nginx -Isrc
+		-I$(NGX_DIR)/src/event/quic -I$(NGX_DIR)/src/os/unix \
+		-I$(NGX_OBJS) -Isrc
 UNIT_CC =	$(CC) -std=gnu11 $(CC_OPT) $(NGX_INC) -It/unit
 UNIT_LIBS =	-lyajl -lcrypto -lz
 
@@ -113,12 +120,12 @@ $(MODULE): $(OBJS)/nginx/Makefile $(OBJS)/page $(SOURCES) $(HEADERS)
 
 UNITS =		$(patsubst t/unit/%.c,$(OBJS)/unit/%.t,$(wildcard t/unit/*.c))
 
-$(OBJS)/pure/%.o: src/%.c $(HEADERS) $(OBJS)/nginx/Makefile
+$(OBJS)/pure/%.o: src/%.c $(HEADERS) $(NGX_OBJS)/Makefile
 	@mkdir -p $(@D)
 	$(UNIT_CC) -c -o $@ $<
 
 $(OBJS)/tccbs: $(sort $(wildcard tools/*.c tools/*.h)) $(PURE_OBJS)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS) -lssl
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS) -lssl
 
 # what needs shared memory and nothing else of nginx
 
@@ -133,11 +140,11 @@ $(OBJS)/unit/resp.t: UNIT_LIBS += -lhiredis
 
 $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 $(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS) $(SHARED_OBJS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 bench-limits: all $(OBJS)/bench/limits
 	bench/limits
@@ -155,7 +162,7 @@ TESTERS =	$(patsubst t/tools/%.c,$(OBJS)/test/%,$(wildcard t/tools/*.c)) \
 
 $(OBJS)/test/%: t/tools/%.c $(PURE_OBJS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
 $(OBJS)/test/%.so: t/preload/%.c
 	@mkdir -p $(@D)
@@ -225,6 +232,18 @@ install: all
 	install -D -m 0644 $(MODULE) \
 		$(DESTDIR)$(MODULES_DIR)/ngx_http_tccbs_module.so
 	install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)$(BIN_DIR)/tccbs
+	install -D -m 0644 docs/tccbs.1 $(DESTDIR)$(MAN_DIR)/man1/tccbs.1
+
+.PHONY: deb test-deb test-matrix
+
+deb:
+	tools/deb objs/deb
+
+test-deb: deps
+	tools/test-deb
+
+test-matrix: deps
+	tools/matrix $(SUITES)
 
 clean:
 	@[ ! -e $(OBJS)/serve/serve.json ] || tools/serve stop

@@ -24,7 +24,8 @@ sub compile {
     close $fh;
 
     my $inc = join(' ', map { "-I$objs/tree/src/$_" } 'core', 'event',
-        'event/modules', 'os/unix', 'http', 'http/modules', 'http/v2');
+        'event/modules', 'event/quic', 'os/unix', 'http', 'http/modules',
+        'http/v2', 'http/v3');
 
     return scalar `cc -fsyntax-only $inc -I$objs/nginx -I$root/src $dir/x.c 2>&1`;
 }

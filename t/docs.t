@@ -44,23 +44,42 @@ while ($module =~ /\{\ ngx_string\("(tccbs_\w+)"\),\s+
 
 # defaults, as they are merged
 
-my %known = (3000 => '3s', 5000 => '5s', 30000 => '30s', 55000 => '55s', 300 => '300s', 900 => '15m', 0 => 'off',
-    16384 => '16k', 262144 => '256k', 4 => '4', '"DEFAULT"' => 'DEFAULT');
-my $compared = 0;
+my %known = (3000 => '3s', 5000 => '5s', 30000 => '30s', 55000 => '55s',
+    300 => '300s', 900 => '15m', 0 => 'off', 16384 => '16k', 262144 => '256k',
+    4 => '4', '"DEFAULT"' => 'DEFAULT',
+    'NGX_CONF_BITMASK_SET|NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3'
+        => 'TLSv1.2 TLSv1.3');
+my %compared;
 
-while ($conf =~ /ngx_conf_merge_(?:(?:msec|sec|size|uint|str)_)?value\(
-    conf->([\w.]+),\s+prev->[\w.]+,\s+([^)]+)\)/gx)
+while ($conf =~ /ngx_conf_(?:merge|init)_
+    (?:(?:msec|sec|size|uint|str|bitmask)_)?value\(
+    \w+->([\w.]+),\s+(?:prev->[\w.]+,\s+)?([^)]+)\)/gx)
 {
     my ($field, $value) = ($1, $2);
-    my $entry = $field{$field} or next;
-    next if $value eq '""';
+    $value =~ s/\s//g;
 
-    like($entry->[1], qr/^Default: $entry->[0] \Q$known{$value}\E;/m,
-        "$entry->[0]: default is $value");
-    $compared++;
+    my $entry = $field{$field} or next;
+    my ($name, $text) = @$entry;
+
+    $compared{$name} = 1;
+
+    if ($value eq '""') {
+        unlike($text, qr/^Default: $name/m, "$name: no default");
+        next;
+    }
+
+    like($text, qr/^Default: $name \Q@{[$known{$value} \/\/ $value]}\E;/m,
+        "$name: default is $value");
 }
 
-cmp_ok($compared, '>=', 8, 'defaults were compared');
+# NULL is merged there, and means the signature
+
+$compared{tccbs_identity} = 1 if $conf
+    =~ /ngx_conf_merge_ptr_value\(conf->identity, prev->identity, NULL\);/;
+
+for my $name ($docs =~ /^Default: (tccbs_\w+) .*;/mg) {
+    ok($compared{$name}, "$name: the default was compared");
+}
 
 # nothing is documented that is not there
 
@@ -109,5 +128,55 @@ my %told = map { $_ => 1 } map { /`(\w+)`/g } $table =~ /^\| (`[^|]*)\|/mg;
 delete $said{gateway};
 
 is_deeply([ sort keys %told ], [ sort keys %said ], 'the checks of the doctor');
+
+# the manual of the tool: how each command is used, and what it does
+
+my $objs = $ENV{TCCBS_OBJS} // 'objs';
+my $usage = `$root/$objs/tccbs 2>&1`;
+my $manual = slurp('docs/tccbs.1');
+my ($synopsis) = $manual =~ /^\.SH SYNOPSIS\n\.nf\n(.*?)^\.fi/ms;
+
+s/\\f[BIR]|^usage: | < BODY//mg, s/\\-/-/g, s/\s+/ /g for $usage, $synopsis;
+
+is($synopsis, $usage, 'the manual says how the tool is used');
+
+for my $words ($usage =~ /(?:^|(?<= ))tccbs ((?:[a-z]+ )+)/g) {
+    $words =~ s/ $//;
+    like($manual, qr/^\.TP\n\.B tccbs $words$/m, "the manual has \"$words\"");
+}
+
+# pages: each is found from README, and what a link leads to is there
+
+my @pages = map { s{^\Q$root\E/}{}r } glob("$root/*.md $root/docs/*.md");
+my $readme = slurp('README.md');
+
+for my $page (grep { m{^docs/} } @pages) {
+    like($readme, qr/^- \[\Q$page\E\]\(\Q$page\E\)/m, "README lists $page");
+}
+
+for my $page (@pages) {
+
+    # its other page and directive are about to come
+    local our $TODO = $page eq 'docs/fleet.md' ? 'tccbs_redis' : undef;
+
+    my $text = slurp($page) =~ s/^```.*?^```//msgr;
+
+    for my $link ($text =~ /\]\(([^)\s]+)\)/g) {
+        next if $link =~ /^https?:/;
+
+        my ($path, $anchor) = split(/#/, $link, 2);
+        my $target = $path eq '' ? $page
+            : $page =~ m{/} ? "docs/$path" =~ s{^docs/\.\./}{}r : $path;
+
+        ok(-e "$root/$target", "$page: $link is there") or next;
+
+        next if !defined $anchor;
+
+        my %anchors = map { lc() =~ s/[^\w\- ]//gr =~ tr/ /-/r => 1 }
+            slurp($target) =~ /^#+ (.*)$/mg;
+
+        ok($anchors{$anchor}, "$page: $link leads somewhere");
+    }
+}
 
 done_testing();

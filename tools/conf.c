@@ -131,10 +131,11 @@ static ngx_int_t
 tccbs_conf_include(tccbs_conf_t *conf, ngx_str_t *pattern)
 {
     int          rc;
-    char         path[4096], *slash, *file;
+    char         path[4096], *file;
     size_t       i;
     glob_t       gl;
     ngx_int_t    result;
+    const char  *slash;
 
     slash = strrchr(conf->main, '/');
 
