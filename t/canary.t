@@ -155,7 +155,10 @@ for my $case (
 }
 
 my ($rc, $said) = $t->check(conf(''));
-my $dump = `$t->{nginx} -p $dir -e stderr -T -c $dir/conf/check.conf 2>&1`;
+my $dump = do {
+    local $ENV{LD_PRELOAD} = $ENV{TCCBS_LD_PRELOAD} // '';
+    `$t->{nginx} -p $dir -e stderr -T -c $dir/conf/check.conf 2>&1`;
+};
 
 like($dump, qr/tccbs_key_master/, 'nginx -T');
 unlike($dump, $secrets, 'nginx -T: no secret');
@@ -178,8 +181,9 @@ SKIP: {
     $t->call($action, copy()) for 1 .. 4;
 }
 
-# Memory.  Secrets are in pages that are locked and not dumped, and nowhere
-# else, in the shared zone as little as on the stack or in what was freed.
+# Memory.  Secrets are in pages that are not dumped, and locked, for all of them
+# in one process if they share it, and nowhere else: in the zone as little as on
+# the stack or in what was freed.
 
 sub maps {
     my ($pid) = @_;
@@ -213,7 +217,7 @@ sub search {
             $at += length $block;
 
             if (($tail . $block) =~ $pattern) {
-                push @{($flags // '') =~ / lo / && $flags =~ / dd /
+                push @{($flags // '') =~ / (?:lo|sh) / && $flags =~ / dd /
                     ? \@inside : \@outside}, "$pid: $name";
                 last;
             }
