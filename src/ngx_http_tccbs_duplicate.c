@@ -84,17 +84,17 @@ ngx_http_tccbs_duplicate(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
     case NGX_DONE:
 
-        ctx->stored = found.answer;
-        ctx->outcome = found.outcome;
-        ngx_str_set(&ctx->rule, "duplicate");
-
-        ctx->original.len = sizeof(found.id);
         ctx->original.data = ngx_pnalloc(r->pool, sizeof(found.id));
         if (ctx->original.data == NULL) {
             return NGX_ERROR;
         }
 
         ngx_memcpy(ctx->original.data, found.id, sizeof(found.id));
+        ctx->original.len = sizeof(found.id);
+
+        ctx->stored = found.answer;
+        ctx->outcome = found.outcome;
+        ngx_str_set(&ctx->rule, "duplicate");
 
         return NGX_DONE;
 

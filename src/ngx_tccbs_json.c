@@ -19,6 +19,15 @@
 #define NGX_TCCBS_JSON_FEW      8
 #define NGX_TCCBS_JSON_DEPTH    32
 
+/*
+ * yajl does not look whether it got memory, so what it can ask for is there
+ * before it begins: its fixed parts, and two buffers, each of which doubles
+ * until it has room for the longest string.
+ */
+
+#define NGX_TCCBS_JSON_HEAP(len)  (16384 + 8 * (len))
+#define NGX_TCCBS_JSON_ALIGN      16
+
 
 typedef struct ngx_tccbs_json_set_s  ngx_tccbs_json_set_t;
 
@@ -45,6 +54,8 @@ typedef struct {
     ngx_tccbs_json_level_t          levels[NGX_TCCBS_JSON_DEPTH];
     ngx_tccbs_json_t               *root;
     ngx_str_t                       name;
+    u_char                         *free;      /* of what yajl gets */
+    u_char                         *end;
     const char                     *why;
     unsigned                        failed:1;
 } ngx_tccbs_json_parser_t;
@@ -97,6 +108,7 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     const ngx_tccbs_json_limits_t *limits, ngx_tccbs_json_t **root,
     ngx_str_t *why)
 {
+    u_char                   *heap;
     yajl_handle               yajl;
     yajl_status               status;
     yajl_alloc_funcs          alloc;
@@ -117,12 +129,17 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     alloc.malloc = ngx_tccbs_json_malloc;
     alloc.realloc = ngx_tccbs_json_realloc;
     alloc.free = ngx_tccbs_json_free;
-    alloc.ctx = NULL;
+    alloc.ctx = &parser;
 
-    yajl = yajl_alloc(&ngx_tccbs_json_callbacks, &alloc, &parser);
-    if (yajl == NULL) {
+    heap = malloc(NGX_TCCBS_JSON_HEAP(text->len));
+    if (heap == NULL) {
         return NGX_ERROR;
     }
+
+    parser.free = heap;
+    parser.end = heap + NGX_TCCBS_JSON_HEAP(text->len);
+
+    yajl = yajl_alloc(&ngx_tccbs_json_callbacks, &alloc, &parser);
 
     status = yajl_parse(yajl, text->data, text->len);
 
@@ -131,6 +148,7 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     }
 
     yajl_free(yajl);
+    free(heap);
 
     if (parser.failed) {
         return NGX_ERROR;
@@ -547,24 +565,70 @@ ngx_tccbs_json_end(void *data)
 }
 
 
+/* A block has its size in front; the last one can grow where it is. */
+
 static void *
 ngx_tccbs_json_malloc(void *data, size_t size)
 {
-    return malloc(size);
+    ngx_tccbs_json_parser_t *parser = data;
+
+    u_char  *p;
+    size_t   len;
+
+    len = NGX_TCCBS_JSON_ALIGN + ngx_align(size, NGX_TCCBS_JSON_ALIGN);
+
+    if ((size_t) (parser->end - parser->free) < len) {
+
+        /* never, unless yajl has changed: the text is not accepted then */
+
+        parser->failed = 1;
+        p = ngx_palloc(parser->pool, len);
+
+    } else {
+        p = parser->free;
+        parser->free += len;
+    }
+
+    ngx_memcpy(p, &len, sizeof(size_t));
+
+    return p + NGX_TCCBS_JSON_ALIGN;
 }
 
 
 static void *
 ngx_tccbs_json_realloc(void *data, void *p, size_t size)
 {
-    return realloc(p, size);
+    ngx_tccbs_json_parser_t *parser = data;
+
+    u_char  *block;
+    void    *new;
+    size_t   len;
+
+    if (p == NULL) {
+        return ngx_tccbs_json_malloc(data, size);
+    }
+
+    block = (u_char *) p - NGX_TCCBS_JSON_ALIGN;
+    ngx_memcpy(&len, block, sizeof(size_t));
+
+    if (block + len == parser->free) {
+        parser->free = block;
+    }
+
+    new = ngx_tccbs_json_malloc(data, size);
+
+    if (new != p) {
+        ngx_memcpy(new, p, ngx_min(size, len - NGX_TCCBS_JSON_ALIGN));
+    }
+
+    return new;
 }
 
 
 static void
 ngx_tccbs_json_free(void *data, void *p)
 {
-    free(p);
+    /* all of it goes at once */
 }
 
 
