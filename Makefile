@@ -13,6 +13,10 @@
 # make crowd     2000 slow connections, and a flood, beside honest calls
 # make soak      an hour of calls with faults; SOAK=seconds
 # make fuzz-ci   libFuzzer, a minute for each target ("make fuzz": ten)
+# make fuzz-whole  the same for nginx with the module, in one process
+# make torture   each allocation fails, one after the other
+# make dudect    whether time tells a secret, ten million samples
+# make static    cppcheck and gcc -fanalyzer
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 # make deb       builds the Debian packages, in objs/deb
@@ -158,7 +162,8 @@ bench-fleet: $(OBJS)/bench/fleet
 
 TESTERS =	$(patsubst t/tools/%.c,$(OBJS)/test/%,$(wildcard t/tools/*.c)) \
 		$(patsubst t/preload/%.c,$(OBJS)/test/%.so, \
-			$(wildcard t/preload/*.c))
+			$(wildcard t/preload/*.c)) \
+		$(OBJS)/test/timing
 
 $(OBJS)/test/%: t/tools/%.c $(PURE_OBJS)
 	@mkdir -p $(@D)
@@ -168,16 +173,32 @@ $(OBJS)/test/%.so: t/preload/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g -O2 $(WARN) -shared -fPIC -o $@ $<
 
+# the index of keys is a part of a file that needs nginx for the rest
+
+$(OBJS)/test/timing: t/timing.c src/ngx_tccbs_conf.c $(PURE_OBJS)
+	@mkdir -p $(@D)
+	$(UNIT_CC) -ffunction-sections -Wl,--gc-sections -o $@ \
+		$(filter %.c %.o,$^) $(UNIT_LIBS) -lm
+
 unit: $(UNITS) $(TESTERS) replays
 	@mkdir -p $(OBJS)/unit
 
-include t/fuzz/rules.mk
+include t/fuzz/rules.mk t/torture/rules.mk
 
 deps:
 	tools/deps
 
 lint:
 	tools/lint
+
+static: $(OBJS)/nginx/Makefile
+	NGX_DIR=$(NGX_DIR) tools/static
+
+dudect: unit
+	TCCBS_SAMPLES=10000000 prove -v t/timing.t
+
+torture: all unit
+	TCCBS_TORTURE=all prove -v t/torture.t
 
 mutants:
 	tools/mutants

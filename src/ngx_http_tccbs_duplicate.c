@@ -202,17 +202,17 @@ static ngx_int_t
 ngx_http_tccbs_duplicate_answered(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_found_t *found)
 {
-    ctx->stored = found->answer;
-    ctx->outcome = found->outcome;
-    ngx_str_set(&ctx->rule, "duplicate");
-
-    ctx->original.len = sizeof(found->id);
     ctx->original.data = ngx_pnalloc(ctx->request->pool, sizeof(found->id));
     if (ctx->original.data == NULL) {
         return NGX_ERROR;
     }
 
     ngx_memcpy(ctx->original.data, found->id, sizeof(found->id));
+    ctx->original.len = sizeof(found->id);
+
+    ctx->stored = found->answer;
+    ctx->outcome = found->outcome;
+    ngx_str_set(&ctx->rule, "duplicate");
 
     return NGX_DONE;
 }

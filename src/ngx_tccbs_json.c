@@ -20,6 +20,15 @@
 #define NGX_TCCBS_JSON_FEW      8
 #define NGX_TCCBS_JSON_DEPTH    32
 
+/*
+ * yajl does not look whether it got memory, so what it can ask for is there
+ * before it begins: its fixed parts, and two buffers, each of which doubles
+ * until it has room for the longest string.
+ */
+
+#define NGX_TCCBS_JSON_HEAP(len)  (16384 + 8 * (len))
+#define NGX_TCCBS_JSON_ALIGN      16
+
 
 typedef struct ngx_tccbs_json_set_s  ngx_tccbs_json_set_t;
 
@@ -46,17 +55,11 @@ typedef struct {
     ngx_tccbs_json_level_t          levels[NGX_TCCBS_JSON_DEPTH];
     ngx_tccbs_json_t               *root;
     ngx_str_t                       name;
+    u_char                         *free;      /* of what yajl gets */
+    u_char                         *end;
     const char                     *why;
     unsigned                        failed:1;
 } ngx_tccbs_json_parser_t;
-
-
-/* Before what was given to yajl, which is aligned as malloc() does. */
-
-typedef struct {
-    size_t                          size;
-    size_t                          unused;
-} ngx_tccbs_json_block_t;
 
 
 static const char *ngx_tccbs_json_scan(const ngx_str_t *text);
@@ -106,6 +109,7 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     const ngx_tccbs_json_limits_t *limits, ngx_tccbs_json_t **root,
     ngx_str_t *why)
 {
+    u_char                   *heap;
     yajl_handle               yajl;
     yajl_status               status;
     yajl_alloc_funcs          alloc;
@@ -126,12 +130,17 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     alloc.malloc = ngx_tccbs_json_malloc;
     alloc.realloc = ngx_tccbs_json_realloc;
     alloc.free = ngx_tccbs_json_free;
-    alloc.ctx = NULL;
+    alloc.ctx = &parser;
 
-    yajl = yajl_alloc(&ngx_tccbs_json_callbacks, &alloc, &parser);
-    if (yajl == NULL) {
+    heap = malloc(NGX_TCCBS_JSON_HEAP(text->len));
+    if (heap == NULL) {
         return NGX_ERROR;
     }
+
+    parser.free = heap;
+    parser.end = heap + NGX_TCCBS_JSON_HEAP(text->len);
+
+    yajl = yajl_alloc(&ngx_tccbs_json_callbacks, &alloc, &parser);
 
     status = yajl_parse(yajl, text->data, text->len);
 
@@ -140,6 +149,11 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     }
 
     yajl_free(yajl);
+
+    /* what yajl kept aside may be a secret */
+
+    ngx_tccbs_wipe(heap, NGX_TCCBS_JSON_HEAP(text->len));
+    free(heap);
 
     if (parser.failed) {
         return NGX_ERROR;
@@ -556,37 +570,60 @@ ngx_tccbs_json_end(void *data)
 }
 
 
-/* What yajl keeps aside may be a secret: nothing of it stays behind. */
+/* A block has its size in front; the last one can grow where it is. */
 
 static void *
 ngx_tccbs_json_malloc(void *data, size_t size)
 {
-    ngx_tccbs_json_block_t  *block;
+    ngx_tccbs_json_parser_t *parser = data;
 
-    block = malloc(sizeof(ngx_tccbs_json_block_t) + size);
-    if (block == NULL) {
-        return NULL;
+    u_char  *p;
+    size_t   len;
+
+    len = NGX_TCCBS_JSON_ALIGN + ngx_align(size, NGX_TCCBS_JSON_ALIGN);
+
+    if ((size_t) (parser->end - parser->free) < len) {
+
+        /* never, unless yajl has changed: the text is not accepted then */
+
+        parser->failed = 1;
+        p = ngx_palloc(parser->pool, len);
+
+    } else {
+        p = parser->free;
+        parser->free += len;
     }
 
-    block->size = size;
+    ngx_memcpy(p, &len, sizeof(size_t));
 
-    return block + 1;
+    return p + NGX_TCCBS_JSON_ALIGN;
 }
 
 
 static void *
 ngx_tccbs_json_realloc(void *data, void *p, size_t size)
 {
+    ngx_tccbs_json_parser_t *parser = data;
+
+    u_char  *block;
     void    *new;
-    size_t   old;
+    size_t   len;
+
+    if (p == NULL) {
+        return ngx_tccbs_json_malloc(data, size);
+    }
+
+    block = (u_char *) p - NGX_TCCBS_JSON_ALIGN;
+    ngx_memcpy(&len, block, sizeof(size_t));
+
+    if (block + len == parser->free) {
+        parser->free = block;
+    }
 
     new = ngx_tccbs_json_malloc(data, size);
 
-    if (p && new) {
-        old = ((ngx_tccbs_json_block_t *) p - 1)->size;
-
-        ngx_memcpy(new, p, ngx_min(old, size));
-        ngx_tccbs_json_free(data, p);
+    if (new != p) {
+        ngx_memcpy(new, p, ngx_min(size, len - NGX_TCCBS_JSON_ALIGN));
     }
 
     return new;
@@ -596,14 +633,7 @@ ngx_tccbs_json_realloc(void *data, void *p, size_t size)
 static void
 ngx_tccbs_json_free(void *data, void *p)
 {
-    ngx_tccbs_json_block_t  *block;
-
-    if (p) {
-        block = (ngx_tccbs_json_block_t *) p - 1;
-
-        ngx_tccbs_wipe(p, block->size);
-        free(block);
-    }
+    /* all of it goes at once */
 }
 
 
@@ -623,47 +653,4 @@ ngx_tccbs_json_get(ngx_tccbs_json_t *node, const char *name)
     }
 
     return NULL;
-}
-
-
-void
-ngx_tccbs_out_json(ngx_tccbs_out_t *out, const ngx_tccbs_json_t *node)
-{
-    ngx_uint_t               object;
-    const ngx_tccbs_json_t  *child;
-
-    switch (node->type) {
-
-    case NGX_TCCBS_JSON_STRING:
-        ngx_tccbs_out_string(out, &node->value);
-        return;
-
-    case NGX_TCCBS_JSON_ARRAY:
-    case NGX_TCCBS_JSON_OBJECT:
-        break;
-
-    default:
-        ngx_tccbs_out_raw(out, node->value.data, node->value.len);
-        return;
-    }
-
-    object = (node->type == NGX_TCCBS_JSON_OBJECT);
-
-    ngx_tccbs_out_raw(out, (u_char *) (object ? "{" : "["), 1);
-
-    for (child = node->child; child; child = child->next) {
-
-        if (object) {
-            ngx_tccbs_out_string(out, &child->name);
-            ngx_tccbs_out_lit(out, ":");
-        }
-
-        ngx_tccbs_out_json(out, child);
-
-        if (child->next) {
-            ngx_tccbs_out_lit(out, ",");
-        }
-    }
-
-    ngx_tccbs_out_raw(out, (u_char *) (object ? "}" : "]"), 1);
 }

@@ -30,7 +30,7 @@ replays: $(FUZZERS:%=$(OBJS)/replay/%)
 
 fuzzers: $(FUZZERS:%=$(OBJS)/fuzz/%)
 
-.PHONY: replays fuzzers fuzz fuzz-ci
+.PHONY: replays fuzzers fuzz fuzz-ci fuzz-whole
 
 FUZZ_TIME =	600
 
@@ -38,6 +38,15 @@ fuzz: deps
 	tools/deps fuzz
 	$(MAKE) all fuzzers
 	tools/fuzz -t $(FUZZ_TIME)
+
+# nginx in one process, which needs its source: NGX_SRC, or that of Debian
+
+fuzz-whole:
+	tools/deps fuzz
+	@mkdir -p $(OBJS)
+	$(if $(NGX_SRC),,tools/nginx-source $(OBJS)/nginx-src)
+	tools/fuzz-whole $(or $(NGX_SRC),$(OBJS)/nginx-src) $(OBJS)
+	tools/fuzz -t $(FUZZ_TIME) whole
 
 fuzz-ci:
 	$(MAKE) fuzz FUZZ_TIME=60

@@ -1,0 +1,24 @@
+# the module once more, with each of its allocations behind a wrapper
+
+WRAPPED =	ngx_palloc ngx_pnalloc ngx_pcalloc ngx_alloc ngx_calloc malloc \
+		calloc realloc ngx_slab_alloc ngx_slab_calloc \
+		ngx_slab_alloc_locked ngx_slab_calloc_locked ngx_array_push \
+		ngx_list_push ngx_array_create ngx_create_pool \
+		ngx_alloc_chain_link ngx_create_temp_buf ngx_pool_cleanup_add \
+		ngx_http_cleanup_add ngx_http_upstream_create \
+		ngx_http_subrequest ngx_thread_task_alloc \
+		ngx_thread_task_post EVP_MD_CTX_new
+
+HTTP_INC =	-I$(NGX_DIR)/src/http -I$(NGX_DIR)/src/http/modules \
+		-I$(NGX_DIR)/src/http/v2 -I$(NGX_DIR)/src/event/modules
+
+$(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -g -O1 -fPIC $(WARN) $(SAN_FLAGS) $(NGX_INC) $(HTTP_INC) \
+		-fno-builtin -c -o $(@D)/wrap.o t/torture/wrap.c
+	$(CC) -shared $(SAN_FLAGS) -o $@ $(@D)/wrap.o \
+		$$(find $(OBJS)/nginx/addon -name '*.o') \
+		$(OBJS)/nginx/ngx_http_tccbs_module_modules.o \
+		$(WRAPPED:%=-Wl,--wrap=%) -lyajl -lcrypto -lssl
+
+unit: $(OBJS)/torture/ngx_http_tccbs_module.so
