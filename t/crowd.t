@@ -92,10 +92,10 @@ sub slow {
 
     $beside->file('crowd.open', scalar @open);
 
-    # headers grow by a byte, bodies too, a tenth of all every 100 ms
+    # headers and bodies grow by a byte every ten seconds
     while (defined(my $works = $on->())) {
-        my $part = $n++ % 10;
-        for my $i ($works ? grep { $_ % 10 == $part } 0 .. $#open : ()) {
+        my $part = $n++ % 100;
+        for my $i ($works ? grep { $_ % 100 == $part } 0 .. $#open : ()) {
             syswrite($open[$i], $i % 2 ? ' ' : 'x');
         }
         sleep 0.1;

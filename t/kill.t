@@ -26,7 +26,9 @@ my $reloads = $ENV{TCCBS_RELOADS} // 10;
 my $t = TCCBS::Test->new(workers => 2, torn => 1,
     exempt => [ qr/exited on signal 9/, qr/open socket #\d+ left/ ]);
 
-$t->run;
+# a long run has many answers to remember
+
+$t->run(zone => 'tccbs_zone tccbs:64m;');
 
 sub agree {
     my ($what) = @_;
@@ -109,7 +111,7 @@ is(TCCBS::Load::finish(@pids), 0, 'kill: clients are well');
 @told = agree('kill');
 
 my $killed = () = $t->slurp('logs/error.log') =~ /exited on signal 9/g;
-cmp_ok($killed, '>=', $rounds - 2, 'kill: workers were killed');
+cmp_ok($killed, '>=', $rounds * 0.9, "kill: $killed workers were killed");
 
 TCCBS::Trust::figure('Kills and restarts', 'kill -9 of a worker under load of '
     . '200 calls/s', "$killed rounds, " . @told . ' calls, '
