@@ -12,7 +12,7 @@
 #include "ngx_tccbs_text.h"
 
 
-static ngx_int_t ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len);
+static ngx_inline ngx_uint_t ngx_tccbs_out_plain(uint64_t word);
 static void ngx_tccbs_out_unit(ngx_tccbs_out_t *out, uint32_t unit);
 
 
@@ -31,7 +31,7 @@ ngx_tccbs_out_init(ngx_tccbs_out_t *out, ngx_pool_t *pool, size_t size)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len)
 {
     u_char  *p;
@@ -65,15 +65,6 @@ ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len)
 
 
 void
-ngx_tccbs_out_raw(ngx_tccbs_out_t *out, const u_char *data, size_t len)
-{
-    if (len && ngx_tccbs_out_reserve(out, len) == NGX_OK) {
-        out->pos = ngx_cpymem(out->pos, data, len);
-    }
-}
-
-
-void
 ngx_tccbs_out_uint(ngx_tccbs_out_t *out, uint64_t n)
 {
     u_char  *p;
@@ -90,12 +81,36 @@ ngx_tccbs_out_uint(ngx_tccbs_out_t *out, uint64_t n)
 }
 
 
+/*
+ * Whether none of eight bytes needs an escape: none below 0x20 or above 0x7e,
+ * no quote, no backslash.  A borrow from a byte that needs one may mark others
+ * as well, without one there is no borrow.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_tccbs_out_plain(uint64_t word)
+{
+    uint64_t  quote, backslash;
+
+    static const uint64_t  ones = 0x0101010101010101;
+
+    quote = word ^ ones * '"';
+    backslash = word ^ ones * '\\';
+
+    return ((word | (word + ones) | (word - ones * 0x20) | (quote - ones)
+             | (backslash - ones))
+            & ones * 0x80)
+           == 0;
+}
+
+
 void
 ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
 {
     u_char         c;
     uint32_t       cp;
-    const u_char  *p, *q, *last;
+    uint64_t       word;
+    const u_char  *p, *last;
 
     ngx_tccbs_out_lit(out, "\"");
 
@@ -104,16 +119,29 @@ ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
 
     while (p < last) {
 
-        for (q = p; q < last; q++) {
-            c = *q;
+        /* what needs no escape takes as much as it has, the rest grows */
 
-            if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
-                break;
-            }
+        if (ngx_tccbs_out_reserve(out, last - p) != NGX_OK) {
+            return;
         }
 
-        ngx_tccbs_out_raw(out, p, q - p);
-        p = q;
+        while (last - p >= 8) {
+            ngx_memcpy(&word, p, 8);
+
+            if (!ngx_tccbs_out_plain(word)) {
+                break;
+            }
+
+            ngx_memcpy(out->pos, &word, 8);
+            out->pos += 8;
+            p += 8;
+        }
+
+        while (p < last && *p >= 0x20 && *p < 0x7f && *p != '"'
+               && *p != '\\')
+        {
+            *out->pos++ = *p++;
+        }
 
         if (p == last) {
             break;
