@@ -10,6 +10,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <malloc.h>
+
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
@@ -51,6 +53,11 @@ static ngx_conf_num_bounds_t  ngx_http_tccbs_ssl_verify_depth_bounds = {
 static ngx_conf_post_t  ngx_http_tccbs_file_post = {
     ngx_http_tccbs_check_file
 };
+
+
+/* bytes that a worker may have free before it gives them to the kernel */
+
+#define NGX_HTTP_TCCBS_TRIM  (8 * 1024 * 1024)
 
 
 #define NGX_HTTP_TCCBS_CONF  NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF             \
@@ -547,6 +554,14 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_tccbs_takeover_master(&mcf->audit.takeover);
+    /*
+     * Calls wait for the disk together and end together: without this the
+     * memory of all of them is unmapped and faulted in again with each sync.
+     */
+
+#ifdef M_TRIM_THRESHOLD
+    (void) mallopt(M_TRIM_THRESHOLD, NGX_HTTP_TCCBS_TRIM);
+#endif
 
     if (ngx_tccbs_crypto_init() != NGX_OK
         || ngx_http_tccbs_key_init(cycle, mcf->nkeys) != NGX_OK

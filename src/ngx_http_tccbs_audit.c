@@ -38,6 +38,7 @@ typedef struct {
     ngx_http_tccbs_batch_t        pending;
     ngx_http_tccbs_batch_t        batch;
 
+    ngx_event_t                   turn;
     ngx_event_t                   lazy;
     ngx_event_t                   retry;
     ngx_event_t                   summary;
@@ -66,13 +67,13 @@ static ngx_int_t ngx_http_tccbs_audit_anchor(const char *why,
 static void ngx_http_tccbs_audit_rewritten(void);
 static void ngx_http_tccbs_audit_reopen(void);
 static void ngx_http_tccbs_audit_kick(void);
+static void ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_audit_turn(void);
 static void ngx_http_tccbs_audit_segment(void);
 static ngx_uint_t ngx_http_tccbs_audit_flags(void);
 static void ngx_http_tccbs_audit_write(void);
 static void ngx_http_tccbs_audit_done(ngx_int_t rc, ngx_uint_t found);
 static void ngx_http_tccbs_audit_settle(ngx_int_t rc, ngx_int_t said);
-static void ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_retry_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_summary_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_anchor_handler(ngx_event_t *ev);
@@ -113,7 +114,8 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
 
     audit->dumb.fd = (ngx_socket_t) -1;
 
-    ngx_http_tccbs_audit_timer(&audit->lazy, ngx_http_tccbs_audit_lazy_handler);
+    ngx_http_tccbs_audit_timer(&audit->turn, ngx_http_tccbs_audit_turn_handler);
+    ngx_http_tccbs_audit_timer(&audit->lazy, ngx_http_tccbs_audit_turn_handler);
     ngx_http_tccbs_audit_timer(&audit->retry,
                                ngx_http_tccbs_audit_retry_handler);
     ngx_http_tccbs_audit_timer(&audit->summary,
@@ -255,14 +257,11 @@ ngx_http_tccbs_audit_note(ngx_str_t *id, ngx_str_t *rest)
 void
 ngx_http_tccbs_audit_anonymous(void)
 {
-    ngx_http_tccbs_audit_t  *audit;
+    ngx_http_tccbs_audit.anonymous++;
 
-    audit = &ngx_http_tccbs_audit;
-
-    audit->anonymous++;
-
-    if (!audit->summary.timer_set) {
-        ngx_add_timer(&audit->summary, NGX_HTTP_TCCBS_AUDIT_SUMMARY);
+    if (!ngx_http_tccbs_audit.summary.timer_set) {
+        ngx_add_timer(&ngx_http_tccbs_audit.summary,
+                      NGX_HTTP_TCCBS_AUDIT_SUMMARY);
     }
 }
 
@@ -394,8 +393,22 @@ ngx_http_tccbs_audit_reopen(void)
 }
 
 
+/*
+ * The batch begins when the events that are at hand have been seen to: calls
+ * that were woken together leave their records together, for one sync.
+ */
+
 static void
 ngx_http_tccbs_audit_kick(void)
+{
+    if (!ngx_http_tccbs_audit.busy && !ngx_http_tccbs_audit.exiting) {
+        ngx_post_event(&ngx_http_tccbs_audit.turn, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev)
 {
     if (ngx_http_tccbs_audit.busy || ngx_http_tccbs_audit.exiting) {
         return;
@@ -456,13 +469,9 @@ ngx_http_tccbs_audit_turn(void)
 static void
 ngx_http_tccbs_audit_segment(void)
 {
-    ngx_http_tccbs_audit_t  *audit;
-
-    audit = &ngx_http_tccbs_audit;
-
     if (ngx_http_tccbs_audit_anchor("segment", 1) == NGX_OK) {
-        audit->pending.reopen = 1;
-        audit->rotate = 0;
+        ngx_http_tccbs_audit.pending.reopen = 1;
+        ngx_http_tccbs_audit.rotate = 0;
     }
 }
 
@@ -621,13 +630,6 @@ ngx_http_tccbs_audit_settle(ngx_int_t rc, ngx_int_t said)
         ngx_http_tccbs_audit_cancel(wait);
         wait->handler(wait->data, said);
     }
-}
-
-
-static void
-ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev)
-{
-    ngx_http_tccbs_audit_kick();
 }
 
 
