@@ -12,7 +12,6 @@
 #include "ngx_tccbs_text.h"
 
 
-static ngx_inline ngx_uint_t ngx_tccbs_out_plain(uint64_t word);
 static void ngx_tccbs_out_unit(ngx_tccbs_out_t *out, uint32_t unit);
 
 
@@ -81,29 +80,6 @@ ngx_tccbs_out_uint(ngx_tccbs_out_t *out, uint64_t n)
 }
 
 
-/*
- * Whether none of eight bytes needs an escape: none below 0x20 or above 0x7e,
- * no quote, no backslash.  A borrow from a byte that needs one may mark others
- * as well, without one there is no borrow.
- */
-
-static ngx_inline ngx_uint_t
-ngx_tccbs_out_plain(uint64_t word)
-{
-    uint64_t  quote, backslash;
-
-    static const uint64_t  ones = 0x0101010101010101;
-
-    quote = word ^ ones * '"';
-    backslash = word ^ ones * '\\';
-
-    return ((word | (word + ones) | (word - ones * 0x20) | (quote - ones)
-             | (backslash - ones))
-            & ones * 0x80)
-           == 0;
-}
-
-
 void
 ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
 {
@@ -128,7 +104,7 @@ ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
         while (last - p >= 8) {
             ngx_memcpy(&word, p, 8);
 
-            if (!ngx_tccbs_out_plain(word)) {
+            if (!ngx_tccbs_plain(word)) {
                 break;
             }
 
