@@ -15,6 +15,7 @@
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
+#include "ngx_http_tccbs_noise.h"
 #include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
 #include "ngx_http_tccbs_restore.h"
@@ -577,6 +578,8 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_http_tccbs_noise_init(cycle);
+
     return NGX_OK;
 }
 
@@ -584,6 +587,7 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_tccbs_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_tccbs_noise_exit();
     ngx_http_tccbs_audit_stop();
     ngx_http_tccbs_recovery_exit();
     ngx_http_tccbs_audit_exit(cycle);
