@@ -555,6 +555,7 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_tccbs_takeover_master(&mcf->audit.takeover);
+
     /*
      * Calls wait for the disk together and end together: without this the
      * memory of all of them is unmapped and faulted in again with each sync.
