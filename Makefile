@@ -146,7 +146,9 @@ $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 
-$(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS) $(SHARED_OBJS)
+$(OBJS)/bench/limits: $(SHARED_OBJS)
+
+$(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
 

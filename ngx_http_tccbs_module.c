@@ -10,12 +10,15 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <malloc.h>
+
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
 #include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_lease.h"
 #include "ngx_http_tccbs_mapped.h"
+#include "ngx_http_tccbs_noise.h"
 #include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
 #include "ngx_http_tccbs_redis_conf.h"
@@ -58,6 +61,11 @@ static ngx_conf_num_bounds_t  ngx_http_tccbs_ssl_verify_depth_bounds = {
 static ngx_conf_post_t  ngx_http_tccbs_file_post = {
     ngx_http_tccbs_check_file
 };
+
+
+/* bytes that a worker may have free before it gives them to the kernel */
+
+#define NGX_HTTP_TCCBS_TRIM  (8 * 1024 * 1024)
 
 
 #define NGX_HTTP_TCCBS_CONF  NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF             \
@@ -630,6 +638,15 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
     ngx_http_tccbs_takeover_master(&mcf->audit.takeover);
     ngx_http_tccbs_metrics_worker();
 
+    /*
+     * Calls wait for the disk together and end together: without this the
+     * memory of all of them is unmapped and faulted in again with each sync.
+     */
+
+#ifdef M_TRIM_THRESHOLD
+    (void) mallopt(M_TRIM_THRESHOLD, NGX_HTTP_TCCBS_TRIM);
+#endif
+
     if (ngx_tccbs_crypto_init() != NGX_OK
         || ngx_http_tccbs_key_init(cycle, mcf->nkeys) != NGX_OK
         || ngx_http_tccbs_credential_init(cycle, mcf->credentials.nelts)
@@ -649,6 +666,8 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_http_tccbs_noise_init(cycle);
+
     return NGX_OK;
 }
 
@@ -657,6 +676,7 @@ static void
 ngx_http_tccbs_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_tccbs_redis_exit();
+    ngx_http_tccbs_noise_exit();
     ngx_http_tccbs_audit_stop();
     ngx_http_tccbs_recovery_exit();
     ngx_http_tccbs_audit_exit(cycle);

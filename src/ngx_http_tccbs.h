@@ -169,6 +169,7 @@ struct ngx_http_tccbs_ctx_s {
     ngx_http_tccbs_flight_t       *flight;       /* open intent */
     ngx_str_t                      signer;       /* key id of that intent */
     ngx_str_t                      receipt;      /* of that intent */
+    ngx_str_t                      caller;       /* members of its record */
     ngx_http_tccbs_audit_wait_t    wait;
     ngx_event_t                    timer;        /* of the stage */
     ngx_msec_t                     delay;        /* to wait for */

@@ -15,7 +15,7 @@
 
 #define NGX_HTTP_TCCBS_AUDIT_BUFFER     65536
 #define NGX_HTTP_TCCBS_AUDIT_LAZY       1000
-#define NGX_HTTP_TCCBS_AUDIT_SUMMARY    60000
+#define NGX_HTTP_TCCBS_AUDIT_BUFFERED   10
 #define NGX_HTTP_TCCBS_AUDIT_RETRY      1000
 
 /* bytes to reserve: for the outcomes of as many calls as can be open */
@@ -38,14 +38,13 @@ typedef struct {
     ngx_http_tccbs_batch_t        pending;
     ngx_http_tccbs_batch_t        batch;
 
+    ngx_event_t                   turn;
     ngx_event_t                   lazy;
     ngx_event_t                   retry;
-    ngx_event_t                   summary;
     ngx_event_t                   anchor;
     ngx_queue_t                   waits;
     ngx_connection_t              dumb;
 
-    ngx_uint_t                    anonymous;
     ngx_uint_t                    records;     /* since the last anchor */
 
     unsigned                      busy:1;
@@ -65,18 +64,17 @@ static ngx_int_t ngx_http_tccbs_audit_anchor(const char *why,
     ngx_uint_t all);
 static void ngx_http_tccbs_audit_rewritten(void);
 static void ngx_http_tccbs_audit_reopen(void);
+static void ngx_http_tccbs_audit_later(void);
 static void ngx_http_tccbs_audit_kick(void);
+static void ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_audit_turn(void);
 static void ngx_http_tccbs_audit_segment(void);
 static ngx_uint_t ngx_http_tccbs_audit_flags(void);
 static void ngx_http_tccbs_audit_write(void);
 static void ngx_http_tccbs_audit_done(ngx_int_t rc, ngx_uint_t found);
 static void ngx_http_tccbs_audit_settle(ngx_int_t rc, ngx_int_t said);
-static void ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_retry_handler(ngx_event_t *ev);
-static void ngx_http_tccbs_audit_summary_handler(ngx_event_t *ev);
 static void ngx_http_tccbs_audit_anchor_handler(ngx_event_t *ev);
-static void ngx_http_tccbs_audit_sum(void);
 
 
 static ngx_http_tccbs_audit_t  ngx_http_tccbs_audit;
@@ -113,11 +111,10 @@ ngx_http_tccbs_audit_init(ngx_cycle_t *cycle,
 
     audit->dumb.fd = (ngx_socket_t) -1;
 
-    ngx_http_tccbs_audit_timer(&audit->lazy, ngx_http_tccbs_audit_lazy_handler);
+    ngx_http_tccbs_audit_timer(&audit->turn, ngx_http_tccbs_audit_turn_handler);
+    ngx_http_tccbs_audit_timer(&audit->lazy, ngx_http_tccbs_audit_turn_handler);
     ngx_http_tccbs_audit_timer(&audit->retry,
                                ngx_http_tccbs_audit_retry_handler);
-    ngx_http_tccbs_audit_timer(&audit->summary,
-                               ngx_http_tccbs_audit_summary_handler);
     ngx_http_tccbs_audit_timer(&audit->anchor,
                                ngx_http_tccbs_audit_anchor_handler);
 
@@ -159,8 +156,6 @@ ngx_http_tccbs_audit_stop(void)
     if (audit->busy && ngx_http_tccbs_journal_written()) {
         ngx_http_tccbs_audit_settle(NGX_OK, NGX_OK);
     }
-
-    ngx_http_tccbs_audit_sum();
 }
 
 
@@ -222,7 +217,12 @@ ngx_http_tccbs_audit_append(ngx_str_t *id, ngx_str_t *rest,
         *pos = ngx_http_tccbs_audit.pending.last;
     }
 
-    ngx_http_tccbs_audit_kick();
+    if (ngx_http_tccbs_audit.conf->journal.buffered) {
+        ngx_http_tccbs_audit_later();
+
+    } else {
+        ngx_http_tccbs_audit_kick();
+    }
 
     return NGX_OK;
 }
@@ -231,13 +231,24 @@ ngx_http_tccbs_audit_append(ngx_str_t *id, ngx_str_t *rest,
 ngx_int_t
 ngx_http_tccbs_audit_note(ngx_str_t *id, ngx_str_t *rest)
 {
-    ngx_http_tccbs_audit_t  *audit;
-
-    audit = &ngx_http_tccbs_audit;
-
     if (ngx_http_tccbs_audit_line(id, rest, NULL) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_http_tccbs_audit_later();
+
+    return NGX_OK;
+}
+
+
+/* Nobody waits for the record: it may wait for others. */
+
+static void
+ngx_http_tccbs_audit_later(void)
+{
+    ngx_http_tccbs_audit_t  *audit;
+
+    audit = &ngx_http_tccbs_audit;
 
     if (audit->pending.pos - audit->pending.start
         > NGX_HTTP_TCCBS_AUDIT_BUFFER)
@@ -245,24 +256,9 @@ ngx_http_tccbs_audit_note(ngx_str_t *id, ngx_str_t *rest)
         ngx_http_tccbs_audit_kick();
 
     } else if (!audit->lazy.timer_set) {
-        ngx_add_timer(&audit->lazy, NGX_HTTP_TCCBS_AUDIT_LAZY);
-    }
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_tccbs_audit_anonymous(void)
-{
-    ngx_http_tccbs_audit_t  *audit;
-
-    audit = &ngx_http_tccbs_audit;
-
-    audit->anonymous++;
-
-    if (!audit->summary.timer_set) {
-        ngx_add_timer(&audit->summary, NGX_HTTP_TCCBS_AUDIT_SUMMARY);
+        ngx_add_timer(&audit->lazy, audit->conf->journal.buffered
+                                    ? NGX_HTTP_TCCBS_AUDIT_BUFFERED
+                                    : NGX_HTTP_TCCBS_AUDIT_LAZY);
     }
 }
 
@@ -394,8 +390,22 @@ ngx_http_tccbs_audit_reopen(void)
 }
 
 
+/*
+ * The batch begins when the events that are at hand have been seen to: calls
+ * that were woken together leave their records together, for one sync.
+ */
+
 static void
 ngx_http_tccbs_audit_kick(void)
+{
+    if (!ngx_http_tccbs_audit.busy && !ngx_http_tccbs_audit.exiting) {
+        ngx_post_event(&ngx_http_tccbs_audit.turn, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev)
 {
     if (ngx_http_tccbs_audit.busy || ngx_http_tccbs_audit.exiting) {
         return;
@@ -456,13 +466,9 @@ ngx_http_tccbs_audit_turn(void)
 static void
 ngx_http_tccbs_audit_segment(void)
 {
-    ngx_http_tccbs_audit_t  *audit;
-
-    audit = &ngx_http_tccbs_audit;
-
     if (ngx_http_tccbs_audit_anchor("segment", 1) == NGX_OK) {
-        audit->pending.reopen = 1;
-        audit->rotate = 0;
+        ngx_http_tccbs_audit.pending.reopen = 1;
+        ngx_http_tccbs_audit.rotate = 0;
     }
 }
 
@@ -625,13 +631,6 @@ ngx_http_tccbs_audit_settle(ngx_int_t rc, ngx_int_t said)
 
 
 static void
-ngx_http_tccbs_audit_lazy_handler(ngx_event_t *ev)
-{
-    ngx_http_tccbs_audit_kick();
-}
-
-
-static void
 ngx_http_tccbs_audit_retry_handler(ngx_event_t *ev)
 {
     ngx_http_tccbs_audit_t  *audit;
@@ -658,40 +657,5 @@ ngx_http_tccbs_audit_anchor_handler(ngx_event_t *ev)
 
     if (ev->timer_set) {
         ngx_del_timer(ev);
-    }
-}
-
-
-static void
-ngx_http_tccbs_audit_summary_handler(ngx_event_t *ev)
-{
-    ngx_http_tccbs_audit_sum();
-    ngx_http_tccbs_audit_kick();
-}
-
-
-static void
-ngx_http_tccbs_audit_sum(void)
-{
-    ngx_str_t                rest;
-    ngx_http_tccbs_audit_t  *audit;
-    u_char                   buf[sizeof("\"kind\":\"refusal\","
-                                        "\"decision\":\"anonymous\","
-                                        "\"count\":") + NGX_INT64_LEN];
-
-    audit = &ngx_http_tccbs_audit;
-
-    if (audit->anonymous == 0) {
-        return;
-    }
-
-    rest.data = buf;
-    rest.len = ngx_sprintf(buf, "\"kind\":\"refusal\","
-                           "\"decision\":\"anonymous\",\"count\":%ui",
-                           audit->anonymous)
-               - buf;
-
-    if (ngx_http_tccbs_audit_own(&rest) == NGX_OK) {
-        audit->anonymous = 0;
     }
 }

@@ -73,11 +73,8 @@ ngx_uint_t ngx_http_tccbs_audit_ready(void);
 ngx_int_t ngx_http_tccbs_audit_append(ngx_str_t *id, ngx_str_t *rest,
     ngx_http_tccbs_flight_t *flight, uint64_t *pos);
 
-/* The same for a record nobody waits for: it is synced within a second. */
+/* The same for a record nobody waits for: it is written within a second. */
 ngx_int_t ngx_http_tccbs_audit_note(ngx_str_t *id, ngx_str_t *rest);
-
-/* Counts a refusal of a caller without an account; summed up every minute. */
-void ngx_http_tccbs_audit_anonymous(void);
 
 /*
  * NGX_OK when the record at wait->pos is durable; NGX_AGAIN: the handler will

@@ -12,6 +12,9 @@
 #include "ngx_tccbs_crypto.h"
 
 
+#define NGX_HTTP_TCCBS_CHAIN_TIME  "{\"v\":1,\"time\":\""
+#define NGX_HTTP_TCCBS_CHAIN_ID    "\",\"id\":\""
+#define NGX_HTTP_TCCBS_CHAIN_NAME  "\",\"chain\":\""
 #define NGX_HTTP_TCCBS_CHAIN_MAC   ",\"mac\":\""
 
 /* the common members and the mac */
@@ -41,6 +44,7 @@ typedef struct {
 } ngx_http_tccbs_chain_t;
 
 
+static u_char *ngx_http_tccbs_chain_time(u_char *p);
 static ngx_uint_t ngx_http_tccbs_chain_known(ngx_http_tccbs_head_t *head);
 
 
@@ -98,31 +102,27 @@ ngx_http_tccbs_chain_size(size_t rest)
 u_char *
 ngx_http_tccbs_chain_record(u_char *p, ngx_str_t *id, ngx_str_t *rest)
 {
-    ngx_tm_t                 tm;
     ngx_str_t                line;
-    struct timespec          ts;
     ngx_http_tccbs_chain_t  *chain;
-    u_char                   prev[NGX_TCCBS_HEX_LEN];
     u_char                   mac[NGX_TCCBS_SHA256_LEN];
 
     chain = &ngx_http_tccbs_chain;
 
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-    ngx_gmtime(ts.tv_sec, &tm);
-
-    ngx_tccbs_hex(prev, chain->hash, sizeof(chain->hash));
-
     line.data = p;
 
-    p = ngx_sprintf(p, "{\"v\":1,\"time\":"
-                    "\"%04d-%02d-%02dT%02d:%02d:%02d.%06LZ\","
-                    "\"id\":\"%V\",\"chain\":\"%*s\",\"seq\":%uL,"
-                    "\"prev\":\"%*s\",%V",
-                    tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                    tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
-                    (int64_t) (ts.tv_nsec / 1000), id,
-                    sizeof(chain->name), chain->name, chain->seq,
-                    sizeof(prev), prev, rest);
+    p = ngx_cpymem(p, NGX_HTTP_TCCBS_CHAIN_TIME,
+                   sizeof(NGX_HTTP_TCCBS_CHAIN_TIME) - 1);
+    p = ngx_http_tccbs_chain_time(p);
+    p = ngx_cpymem(p, NGX_HTTP_TCCBS_CHAIN_ID,
+                   sizeof(NGX_HTTP_TCCBS_CHAIN_ID) - 1);
+    p = ngx_cpymem(p, id->data, id->len);
+    p = ngx_cpymem(p, NGX_HTTP_TCCBS_CHAIN_NAME,
+                   sizeof(NGX_HTTP_TCCBS_CHAIN_NAME) - 1);
+    p = ngx_cpymem(p, chain->name, sizeof(chain->name));
+    p = ngx_sprintf(p, "\",\"seq\":%uL,\"prev\":\"", chain->seq);
+    p = ngx_tccbs_hex(p, chain->hash, sizeof(chain->hash));
+    p = ngx_cpymem(p, "\",", 2);
+    p = ngx_cpymem(p, rest->data, rest->len);
 
     if (chain->keyed) {
         line.len = p - line.data;
@@ -150,6 +150,42 @@ ngx_http_tccbs_chain_record(u_char *p, ngx_str_t *id, ngx_str_t *rest)
     chain->seq++;
 
     *p++ = LF;
+
+    return p;
+}
+
+
+/* "2026-01-01T00:00:00.000000Z"; most records share their second. */
+
+static u_char *
+ngx_http_tccbs_chain_time(u_char *p)
+{
+    long             us, unit;
+    ngx_tm_t         tm;
+    struct timespec  ts;
+
+    static time_t    second = -1;
+    static u_char    text[sizeof("2026-01-01T00:00:00.") - 1];
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+
+    if (ts.tv_sec != second) {
+        second = ts.tv_sec;
+        ngx_gmtime(second, &tm);
+
+        (void) ngx_sprintf(text, "%04d-%02d-%02dT%02d:%02d:%02d.",
+                           tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                           tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+    }
+
+    p = ngx_cpymem(p, text, sizeof(text));
+    us = ts.tv_nsec / 1000;
+
+    for (unit = 100000; unit; unit /= 10) {
+        *p++ = (u_char) ('0' + us / unit % 10);
+    }
+
+    *p++ = 'Z';
 
     return p;
 }

@@ -123,9 +123,9 @@ ngx_http_tccbs_credential_limit(ngx_conf_t *cf, void *object)
         n = ngx_atoi(value[1].data, len - 3);
     }
 
-    if (n < 1 || n > 10000) {
+    if (n < 1 || n > 100000) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid limit \"%V\", \"1r/s\" to \"10000r/s\" is "
+                           "invalid limit \"%V\", \"1r/s\" to \"100000r/s\" is "
                            "expected", &value[1]);
         return NGX_CONF_ERROR;
     }

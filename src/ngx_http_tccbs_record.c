@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_tccbs_noise.h"
 #include "ngx_http_tccbs_record.h"
 #include "ngx_http_tccbs_refuse.h"
 
@@ -49,6 +50,7 @@ ngx_http_tccbs_record_signer(ngx_http_tccbs_ctx_t *ctx)
 ngx_int_t
 ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
 {
+    size_t           from;
     ngx_int_t        rc;
     ngx_str_t        rest, call;
     ngx_tccbs_out_t  out;
@@ -65,7 +67,9 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
     ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
 
     ngx_tccbs_out_lit(&out, "\"kind\":\"intent\"");
+    from = out.pos - out.start;
     ngx_http_tccbs_record_caller(&out, ctx);
+    ctx->caller.len = out.pos - out.start - from;
 
     if (ctx->entry) {
         call.data = digest;
@@ -104,6 +108,8 @@ ngx_http_tccbs_record_intent(ngx_http_tccbs_ctx_t *ctx)
 
     rest = ngx_tccbs_out_str(&out);
 
+    ctx->caller.data = rest.data + from;
+
     if (ngx_http_tccbs_audit_append(&ctx->id, &rest, NULL, &ctx->wait.pos)
         != NGX_OK)
     {
@@ -127,8 +133,10 @@ ngx_http_tccbs_record_outcome(ngx_http_tccbs_ctx_t *ctx)
 
     ngx_tccbs_out_init(&out, ctx->request->pool, NGX_HTTP_TCCBS_RECORD_SIZE);
 
+    /* who and what stand there as in the intent */
+
     ngx_tccbs_out_lit(&out, "\"kind\":\"outcome\"");
-    ngx_http_tccbs_record_caller(&out, ctx);
+    ngx_tccbs_out_raw(&out, ctx->caller.data, ctx->caller.len);
     ngx_http_tccbs_record_str(&out, "outcome",
                               &ngx_tccbs_outcomes[ctx->outcome]);
 
@@ -174,7 +182,7 @@ ngx_http_tccbs_record_refusal(ngx_http_tccbs_ctx_t *ctx)
     /* refusals are summed up when room is short, it is kept for outcomes */
 
     if (ctx->account == NULL || !ngx_http_tccbs_audit_ready()) {
-        ngx_http_tccbs_audit_anonymous();
+        ngx_http_tccbs_noise();
         return;
     }
 

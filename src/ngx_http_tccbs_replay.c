@@ -12,12 +12,16 @@
 
 
 /*
- * The table is open: an entry lies at most this far from its place.  With
- * uniformly spread signatures a run this long fills up only when more than
- * nine tenths of the table are alive.
+ * A signature has two groups of entries, four cache lines each, and goes to the
+ * emptier one.  With uniformly spread signatures no group is full before five
+ * sixths of the table are alive.
  */
 
-#define NGX_HTTP_TCCBS_REPLAY_RUN  128
+#define NGX_HTTP_TCCBS_REPLAY_GROUP  16
+
+
+static ngx_http_tccbs_seen_t *ngx_http_tccbs_replay_group(
+    ngx_http_tccbs_shm_t *shm, const u_char *bytes);
 
 
 ngx_int_t
@@ -25,42 +29,51 @@ ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
     uint32_t context, time_t life, time_t window)
 {
     time_t                  now;
-    uint64_t                place;
     ngx_int_t               rc;
-    ngx_uint_t              i;
+    ngx_uint_t              i, k, n, least;
     ngx_slab_pool_t        *shpool;
     ngx_http_tccbs_shm_t   *shm;
-    ngx_http_tccbs_seen_t  *seen, *room;
+    ngx_http_tccbs_seen_t  *seen, *groups[2], *free, *room;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     shm = shpool->data;
 
-    /* the place and the stored part are different bytes of the signature */
+    /* the places and the stored part are different bytes of the signature */
 
-    ngx_memcpy(&place, signature + 8, sizeof(uint64_t));
+    groups[0] = ngx_http_tccbs_replay_group(shm, signature + 8);
+    groups[1] = ngx_http_tccbs_replay_group(shm, signature + 16);
 
     now = ngx_http_tccbs_zone_now();
 
     room = NULL;
+    least = NGX_HTTP_TCCBS_REPLAY_GROUP;
     rc = NGX_BUSY;
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    for (i = 0; i < NGX_HTTP_TCCBS_REPLAY_RUN; i++) {
+    for (k = 0; k < 2; k++) {
 
-        seen = &shm->seen[(place + i) & (shm->nseen - 1)];
+        free = NULL;
+        n = 0;
 
-        if ((time_t) seen->expires < now) {
-            if (room == NULL) {
-                room = seen;
+        for (i = 0; i < NGX_HTTP_TCCBS_REPLAY_GROUP; i++) {
+
+            seen = &groups[k][i];
+
+            if ((time_t) seen->expires < now) {
+                free = seen;
+                continue;
             }
 
-            continue;
-        }
+            n++;
 
-        if (ngx_memcmp(seen->signature, signature, sizeof(seen->signature))
-            == 0)
-        {
+            if (ngx_memcmp(seen->signature, signature,
+                           sizeof(seen->signature))
+                != 0)
+            {
+                continue;
+            }
+
             if (seen->context != context) {
                 rc = NGX_DECLINED;
 
@@ -71,8 +84,12 @@ ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
                 rc = NGX_OK;
             }
 
-            room = NULL;
-            break;
+            goto done;
+        }
+
+        if (n < least) {
+            least = n;
+            room = free;
         }
     }
 
@@ -91,7 +108,20 @@ ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone, const u_char *signature,
         rc = NGX_OK;
     }
 
+done:
+
     ngx_shmtx_unlock(&shpool->mutex);
 
     return rc;
+}
+
+
+static ngx_http_tccbs_seen_t *
+ngx_http_tccbs_replay_group(ngx_http_tccbs_shm_t *shm, const u_char *bytes)
+{
+    uint64_t  place;
+
+    ngx_memcpy(&place, bytes, sizeof(uint64_t));
+
+    return &shm->seen[place * NGX_HTTP_TCCBS_REPLAY_GROUP & (shm->nseen - 1)];
 }

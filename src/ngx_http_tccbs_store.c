@@ -11,12 +11,16 @@
 #include "ngx_http_tccbs_store.h"
 
 
-/* how many entries are looked at for each one that is made */
+/*
+ * How many buckets are swept for each entry that is made: what has expired is
+ * at most an eighth of what the zone has room for.
+ */
 
 #define NGX_HTTP_TCCBS_STORE_SWEEP  8
 
 
-static ngx_rbtree_key_t ngx_http_tccbs_store_key(const u_char *key);
+static ngx_http_tccbs_stored_t **ngx_http_tccbs_store_bucket(
+    ngx_http_tccbs_shm_t *shm, const u_char *key);
 static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_find(
     ngx_http_tccbs_shm_t *shm, const u_char *key);
 static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_make(
@@ -220,7 +224,8 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
     entry->answer = ngx_slab_alloc_locked(shpool, answer->len);
 
     if (entry->answer == NULL) {
-        ngx_http_tccbs_store_sweep(shpool, (ngx_uint_t) -1);
+        ngx_http_tccbs_store_sweep(shpool,
+                         ((ngx_http_tccbs_shm_t *) shpool->data)->nbuckets);
         entry->answer = ngx_slab_alloc_locked(shpool, answer->len);
     }
 
@@ -372,48 +377,32 @@ ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
 }
 
 
-static ngx_rbtree_key_t
-ngx_http_tccbs_store_key(const u_char *key)
+static ngx_http_tccbs_stored_t **
+ngx_http_tccbs_store_bucket(ngx_http_tccbs_shm_t *shm, const u_char *key)
 {
-    ngx_rbtree_key_t  k;
+    uint64_t  n;
 
-    ngx_memcpy(&k, key, sizeof(ngx_rbtree_key_t));
+    ngx_memcpy(&n, key, sizeof(uint64_t));
 
-    return k;
+    return &shm->buckets[n & (shm->nbuckets - 1)];
 }
 
-
-/* A tree by the first bytes of the digest: the others hardly ever matter. */
 
 static ngx_http_tccbs_stored_t *
 ngx_http_tccbs_store_find(ngx_http_tccbs_shm_t *shm, const u_char *key)
 {
-    ngx_int_t                 rc;
-    ngx_rbtree_key_t          k;
-    ngx_rbtree_node_t        *node;
     ngx_http_tccbs_stored_t  *entry;
 
-    k = ngx_http_tccbs_store_key(key);
-    node = shm->stored.root;
-
-    while (node != shm->stored.sentinel) {
-
-        if (k != node->key) {
-            node = (k < node->key) ? node->left : node->right;
-            continue;
+    for (entry = *ngx_http_tccbs_store_bucket(shm, key);
+         entry;
+         entry = entry->next)
+    {
+        if (ngx_memcmp(key, entry->key, sizeof(entry->key)) == 0) {
+            break;
         }
-
-        entry = (ngx_http_tccbs_stored_t *) node;
-        rc = ngx_memcmp(key, entry->key, sizeof(entry->key));
-
-        if (rc == 0) {
-            return entry;
-        }
-
-        node = node->right;
     }
 
-    return NULL;
+    return entry;
 }
 
 
@@ -421,8 +410,8 @@ static ngx_http_tccbs_stored_t *
 ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
     ngx_str_t *id)
 {
-    ngx_http_tccbs_shm_t     *shm;
-    ngx_http_tccbs_stored_t  *entry;
+    ngx_http_tccbs_shm_t      *shm;
+    ngx_http_tccbs_stored_t   *entry, **bucket;
 
     shm = shpool->data;
 
@@ -431,7 +420,7 @@ ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
     entry = ngx_slab_calloc_locked(shpool, sizeof(ngx_http_tccbs_stored_t));
 
     if (entry == NULL) {
-        ngx_http_tccbs_store_sweep(shpool, (ngx_uint_t) -1);
+        ngx_http_tccbs_store_sweep(shpool, shm->nbuckets);
 
         entry = ngx_slab_calloc_locked(shpool,
                                        sizeof(ngx_http_tccbs_stored_t));
@@ -442,12 +431,17 @@ ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
     }
 
     ngx_memcpy(entry->key, key, sizeof(entry->key));
-    entry->node.key = ngx_http_tccbs_store_key(key);
 
     ngx_http_tccbs_store_fly(shpool, entry, id);
 
-    ngx_rbtree_insert(&shm->stored, &entry->node);
-    ngx_queue_insert_tail(&shm->queue, &entry->queue);
+    bucket = ngx_http_tccbs_store_bucket(shm, key);
+    entry->next = *bucket;
+
+    /* a worker killed here leaves a list without it, never half of one */
+
+    ngx_memory_barrier();
+
+    *bucket = entry;
 
     return entry;
 }
@@ -494,40 +488,29 @@ ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
 }
 
 
-/* Looks at the "n" entries that were not looked at for the longest time. */
+/* Frees what has expired in the next "n" buckets. */
 
 static void
 ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
 {
-    ngx_queue_t              *q, *last;
+    time_t                    now;
     ngx_http_tccbs_shm_t     *shm;
-    ngx_http_tccbs_stored_t  *entry;
+    ngx_http_tccbs_stored_t  *entry, *next;
 
     shm = shpool->data;
-
-    if (ngx_queue_empty(&shm->queue)) {
-        return;
-    }
-
-    last = ngx_queue_last(&shm->queue);
+    now = ngx_http_tccbs_zone_now();
 
     while (n--) {
 
-        q = ngx_queue_head(&shm->queue);
-        entry = ngx_queue_data(q, ngx_http_tccbs_stored_t, queue);
+        entry = shm->buckets[shm->swept++ & (shm->nbuckets - 1)];
 
-        if (entry->state != NGX_HTTP_TCCBS_FLYING
-            && entry->expires <= ngx_http_tccbs_zone_now())
-        {
-            ngx_http_tccbs_store_free(shpool, entry);
+        for ( /* void */ ; entry; entry = next) {
+            next = entry->next;
 
-        } else {
-            ngx_queue_remove(q);
-            ngx_queue_insert_tail(&shm->queue, q);
-        }
-
-        if (q == last) {
-            break;
+            if (entry->state != NGX_HTTP_TCCBS_FLYING && entry->expires <= now)
+            {
+                ngx_http_tccbs_store_free(shpool, entry);
+            }
         }
     }
 }
@@ -537,12 +520,17 @@ static void
 ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry)
 {
-    ngx_http_tccbs_shm_t  *shm;
+    ngx_http_tccbs_stored_t  **p;
 
-    shm = shpool->data;
+    p = ngx_http_tccbs_store_bucket(shpool->data, entry->key);
 
-    ngx_rbtree_delete(&shm->stored, &entry->node);
-    ngx_queue_remove(&entry->queue);
+    while (*p != entry) {
+        p = &(*p)->next;
+    }
+
+    *p = entry->next;
+
+    ngx_memory_barrier();
 
     ngx_http_tccbs_store_clear(shpool, entry);
     ngx_slab_free_locked(shpool, entry);

@@ -31,9 +31,8 @@ typedef enum {
 } ngx_http_tccbs_stored_e;
 
 
-typedef struct {
-    ngx_rbtree_node_t        node;
-    ngx_queue_t              queue;
+struct ngx_http_tccbs_stored_s {
+    ngx_http_tccbs_stored_t *next;            /* in its bucket */
     u_char                   key[NGX_TCCBS_SHA256_LEN];
     u_char                   call[NGX_TCCBS_SHA256_LEN];  /* region: of it */
     u_char                   id[NGX_TCCBS_UUID_LEN];  /* of the first call */
@@ -46,7 +45,7 @@ typedef struct {
     time_t                   expires;
     u_char                  *answer;          /* or what is held */
     size_t                   len;
-} ngx_http_tccbs_stored_t;
+};
 
 
 /* What was found, copied out of the shared memory. */

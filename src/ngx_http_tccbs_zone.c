@@ -80,7 +80,9 @@ ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
 
     /* a sixteenth for the open intents, a quarter for the signatures */
 
-    shm->nflights = zone->shm.size / 16 / sizeof(ngx_http_tccbs_flight_t);
+    shm->nflights = ngx_min(zone->shm.size / 16
+                            / sizeof(ngx_http_tccbs_flight_t),
+                            NGX_HTTP_TCCBS_FLIGHTS_MAX);
     shm->flights = ngx_slab_calloc(shpool, shm->nflights
                                            * sizeof(ngx_http_tccbs_flight_t));
 
@@ -92,15 +94,19 @@ ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
     shm->nseen = n;
     shm->seen = ngx_slab_calloc(shpool, n * sizeof(ngx_http_tccbs_seen_t));
 
-    if (shm->flights == NULL || shm->seen == NULL) {
+    /* the last copies: a bucket for each that there may be room for */
+
+    for (n = 256; n * 2 * NGX_HTTP_TCCBS_ZONE_STORED <= zone->shm.size; n *= 2)
+    { /* void */ }
+
+    shm->nbuckets = n;
+    shm->buckets = ngx_slab_calloc(shpool, n * sizeof(void *));
+
+    if (shm->flights == NULL || shm->seen == NULL || shm->buckets == NULL) {
         return NGX_ERROR;
     }
 
     ngx_rbtree_init(&shm->named, &shm->sentinel, ngx_str_rbtree_insert_value);
-
-    ngx_rbtree_init(&shm->stored, &shm->stored_sentinel,
-                    ngx_rbtree_insert_value);
-    ngx_queue_init(&shm->queue);
 
     shpool->data = shm;
 

@@ -18,6 +18,14 @@
 #define NGX_HTTP_TCCBS_ZONE_LAYOUT  13
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
+/* bytes, about, that a copy takes there while it is remembered */
+
+#define NGX_HTTP_TCCBS_ZONE_STORED  1024
+
+/* open calls; room for their outcomes is reserved on the disk */
+
+#define NGX_HTTP_TCCBS_FLIGHTS_MAX  16384
+
 
 /*
  * An intent that has no durable outcome yet.  The entry outlives the worker:
@@ -85,6 +93,8 @@ typedef struct {
 } ngx_http_tccbs_usage_t;
 
 
+typedef struct ngx_http_tccbs_stored_s  ngx_http_tccbs_stored_t;
+
 typedef struct {
     ngx_uint_t                layout;
     size_t                    size;
@@ -105,9 +115,9 @@ typedef struct {
     ngx_rbtree_t              named;
     ngx_rbtree_node_t         sentinel;
 
-    ngx_rbtree_t              stored;         /* ngx_http_tccbs_store.h */
-    ngx_rbtree_node_t         stored_sentinel;
-    ngx_queue_t               queue;
+    ngx_uint_t                nbuckets;   /* a power of two */
+    ngx_uint_t                swept;      /* the next one to be swept */
+    ngx_http_tccbs_stored_t **buckets;    /* ngx_http_tccbs_store.h */
 
     uint64_t                  age;            /* of heads */
     ngx_http_tccbs_head_t     heads[NGX_HTTP_TCCBS_HEADS];

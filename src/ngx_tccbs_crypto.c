@@ -17,6 +17,7 @@
 
 
 #define NGX_TCCBS_SHA256_BLOCK  64
+#define NGX_TCCBS_UUID_STOCK    64
 #define NGX_TCCBS_ARENA_CHUNK   65536
 #define NGX_TCCBS_ARENA_PAGE    4096
 
@@ -290,15 +291,33 @@ ngx_tccbs_random(u_char *buf, size_t len)
 }
 
 
+/*
+ * The generator asks the kernel who it is each time, so that many ids are made
+ * of one request to it.  A child must not make those of its parent again.
+ */
+
 ngx_int_t
 ngx_tccbs_uuid(u_char dst[NGX_TCCBS_UUID_LEN])
 {
-    u_char  *p;
-    u_char   b[16];
+    u_char           *p, *b;
 
-    if (ngx_tccbs_random(b, sizeof(b)) != NGX_OK) {
-        return NGX_ERROR;
+    static u_char     stock[NGX_TCCBS_UUID_STOCK * 16];
+    static size_t     left;
+    static ngx_pid_t  owner;
+
+    if (left == 0 || owner != ngx_pid) {
+
+        left = 0;
+
+        if (ngx_tccbs_random(stock, sizeof(stock)) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        left = NGX_TCCBS_UUID_STOCK;
+        owner = ngx_pid;
     }
+
+    b = &stock[--left * 16];
 
     b[6] = (u_char) ((b[6] & 0x0f) | 0x40);
     b[8] = (u_char) ((b[8] & 0x3f) | 0x80);

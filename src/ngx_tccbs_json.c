@@ -187,6 +187,7 @@ static const char *
 ngx_tccbs_json_scan(const ngx_str_t *text)
 {
     uint32_t       cp;
+    uint64_t       word;
     ngx_uint_t     quoted;
     const char    *why;
     const u_char  *p, *last;
@@ -197,6 +198,15 @@ ngx_tccbs_json_scan(const ngx_str_t *text)
     quoted = 0;
 
     while (p < last) {
+
+        if (last - p >= 8) {
+            ngx_memcpy(&word, p, 8);
+
+            if (ngx_tccbs_plain(word)) {
+                p += 8;
+                continue;
+            }
+        }
 
         if (*p == '\0') {
             return "there is a NUL byte in it";

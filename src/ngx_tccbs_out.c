@@ -12,7 +12,6 @@
 #include "ngx_tccbs_text.h"
 
 
-static ngx_int_t ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len);
 static void ngx_tccbs_out_unit(ngx_tccbs_out_t *out, uint32_t unit);
 
 
@@ -31,7 +30,7 @@ ngx_tccbs_out_init(ngx_tccbs_out_t *out, ngx_pool_t *pool, size_t size)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len)
 {
     u_char  *p;
@@ -65,15 +64,6 @@ ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len)
 
 
 void
-ngx_tccbs_out_raw(ngx_tccbs_out_t *out, const u_char *data, size_t len)
-{
-    if (len && ngx_tccbs_out_reserve(out, len) == NGX_OK) {
-        out->pos = ngx_cpymem(out->pos, data, len);
-    }
-}
-
-
-void
 ngx_tccbs_out_uint(ngx_tccbs_out_t *out, uint64_t n)
 {
     u_char  *p;
@@ -95,7 +85,8 @@ ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
 {
     u_char         c;
     uint32_t       cp;
-    const u_char  *p, *q, *last;
+    uint64_t       word;
+    const u_char  *p, *last;
 
     ngx_tccbs_out_lit(out, "\"");
 
@@ -104,16 +95,29 @@ ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
 
     while (p < last) {
 
-        for (q = p; q < last; q++) {
-            c = *q;
+        /* what needs no escape takes as much as it has, the rest grows */
 
-            if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
-                break;
-            }
+        if (ngx_tccbs_out_reserve(out, last - p) != NGX_OK) {
+            return;
         }
 
-        ngx_tccbs_out_raw(out, p, q - p);
-        p = q;
+        while (last - p >= 8) {
+            ngx_memcpy(&word, p, 8);
+
+            if (!ngx_tccbs_plain(word)) {
+                break;
+            }
+
+            ngx_memcpy(out->pos, &word, 8);
+            out->pos += 8;
+            p += 8;
+        }
+
+        while (p < last && *p >= 0x20 && *p < 0x7f && *p != '"'
+               && *p != '\\')
+        {
+            *out->pos++ = *p++;
+        }
 
         if (p == last) {
             break;

@@ -25,7 +25,27 @@ typedef struct {
 
 
 void ngx_tccbs_out_init(ngx_tccbs_out_t *out, ngx_pool_t *pool, size_t size);
-void ngx_tccbs_out_raw(ngx_tccbs_out_t *out, const u_char *data, size_t len);
+
+/* Room for "len" more bytes: NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_tccbs_out_reserve(ngx_tccbs_out_t *out, size_t len);
+
+/* Bytes as they are; a record is made of a hundred such pieces. */
+
+static ngx_inline void
+ngx_tccbs_out_raw(ngx_tccbs_out_t *out, const u_char *data, size_t len)
+{
+    if ((size_t) (out->end - out->pos) < len
+        && ngx_tccbs_out_reserve(out, len) != NGX_OK)
+    {
+        return;
+    }
+
+    if (len) {
+        out->pos = ngx_cpymem(out->pos, data, len);
+    }
+}
+
+
 void ngx_tccbs_out_uint(ngx_tccbs_out_t *out, uint64_t n);
 
 /*

@@ -14,6 +14,9 @@
  * it.  Each allocation is one of malloc(), so that sanitizers see its bounds.
  */
 
+ngx_pid_t  ngx_pid;
+
+
 typedef struct ngx_tccbs_shim_s  ngx_tccbs_shim_t;
 
 struct ngx_tccbs_shim_s {

@@ -76,6 +76,29 @@ ngx_tccbs_utf8(const u_char **pp, const u_char *last)
 }
 
 
+/*
+ * Whether no one of eight bytes needs an escape in JSON: none below 0x20 or
+ * above 0x7e, no quote, no backslash.  A borrow from a byte that needs one may
+ * mark others as well, without one there is no borrow.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_tccbs_plain(uint64_t word)
+{
+    uint64_t  quote, backslash;
+
+    static const uint64_t  ones = 0x0101010101010101;
+
+    quote = word ^ ones * '"';
+    backslash = word ^ ones * '\\';
+
+    return ((word | (word + ones) | (word - ones * 0x20) | (quote - ones)
+             | (backslash - ones))
+            & ones * 0x80)
+           == 0;
+}
+
+
 /* Whether a string is that text, or another string, byte for byte. */
 
 static ngx_inline ngx_uint_t

@@ -251,6 +251,66 @@ test_writer(void)
 }
 
 
+/* eight bytes are looked at at once: one that is special, in each place */
+
+static void
+test_places(void)
+{
+    int              c, i, bad;
+    size_t           extra;
+    ngx_str_t        s, text, want;
+    ngx_pool_t      *pool;
+    ngx_tccbs_out_t  out;
+    u_char           in[20], expected[64], *p;
+
+    bad = 0;
+
+    for (c = 0; c < 128; c++) {
+        for (i = 0; i < (int) sizeof(in); i++) {
+
+            memset(in, 'x', sizeof(in));
+            in[i] = (u_char) c;
+
+            p = expected;
+            *p++ = '"';
+            p = (u_char *) memset(p, 'x', i) + i;
+
+            if (c == '"' || c == '\\') {
+                p += sprintf((char *) p, "\\%c", c);
+
+            } else if (c < ' ' || c == 0x7f) {
+                p += sprintf((char *) p, "\\u%04x", c);
+
+            } else {
+                *p++ = (u_char) c;
+            }
+
+            extra = sizeof(in) - 1 - i;
+            p = (u_char *) memset(p, 'x', extra) + extra;
+            *p++ = '"';
+
+            want.data = expected;
+            want.len = p - expected;
+
+            s.data = in;
+            s.len = sizeof(in);
+
+            pool = ngx_create_pool(1024, NULL);
+            ngx_tccbs_out_init(&out, pool, 1);
+            ngx_tccbs_out_string(&out, &s);
+            text = ngx_tccbs_out_str(&out);
+
+            bad += (text.len != want.len
+                    || memcmp(text.data, want.data, want.len) != 0);
+
+            ngx_destroy_pool(pool);
+        }
+    }
+
+    ok(bad == 0, "each character in each place of a string");
+}
+
+
 int
 main(void)
 {
@@ -258,6 +318,7 @@ main(void)
     test_limits();
     test_get();
     test_writer();
+    test_places();
 
     return tap_done();
 }

@@ -36,7 +36,6 @@ typedef struct {
 } shm_t;
 
 
-ngx_pid_t  ngx_pid;
 
 
 static void
