@@ -14,6 +14,7 @@
 #include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_decode.h"
 #include "ngx_http_tccbs_duplicate.h"
+#include "ngx_http_tccbs_enter.h"
 #include "ngx_http_tccbs_fleet.h"
 #include "ngx_http_tccbs_headers.h"
 #include "ngx_http_tccbs_identify.h"
@@ -58,9 +59,6 @@ static void ngx_http_tccbs_wait(ngx_http_tccbs_ctx_t *ctx,
     ngx_event_handler_pt handler, ngx_msec_t timeout);
 static void ngx_http_tccbs_wake(ngx_http_tccbs_ctx_t *ctx, ngx_int_t rc);
 
-static ngx_int_t ngx_http_tccbs_enter(ngx_http_request_t *r,
-    ngx_http_tccbs_ctx_t *ctx);
-static ngx_int_t ngx_http_tccbs_superseded(ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_intend(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 static void ngx_http_tccbs_intent_timeout(ngx_event_t *ev);
@@ -522,30 +520,6 @@ ngx_http_tccbs_intent_timeout(ngx_event_t *ev)
 }
 
 
-/*
- * What the zone knows of other calls is good as long as it is the one that
- * sends: before it is asked, and until the call is sent.
- */
-
-static ngx_int_t
-ngx_http_tccbs_enter(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
-{
-    ctx->term = ngx_http_tccbs_takeover_present(&ctx->mcf->audit.takeover);
-
-    return ctx->term ? NGX_OK : ngx_http_tccbs_superseded(ctx);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_superseded(ngx_http_tccbs_ctx_t *ctx)
-{
-    return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "takeover",
-                                 "Another nginx has taken over; nothing was "
-                                 "sent to Tencent Cloud, the call can be "
-                                 "repeated.");
-}
-
-
 /* SEND: one attempt; whatever becomes of it is settled when it ends. */
 
 static ngx_int_t
@@ -559,10 +533,8 @@ ngx_http_tccbs_send(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "Tencent Cloud.");
     }
 
-    if (ngx_http_tccbs_takeover_present(&ctx->mcf->audit.takeover)
-        != ctx->term)
-    {
-        return ngx_http_tccbs_superseded(ctx);
+    if (ngx_http_tccbs_entered(ctx) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
     left = (ngx_msec_int_t) (ctx->start + ctx->lcf->total_timeout

@@ -291,8 +291,7 @@ ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
     ngx_uint_t max, ngx_uint_t *n)
 {
     time_t                    now;
-    ngx_uint_t                all;
-    ngx_queue_t              *q;
+    ngx_uint_t                i, all;
     ngx_slab_pool_t          *shpool;
     ngx_http_tccbs_shm_t     *shm;
     ngx_http_tccbs_held_t    *h;
@@ -306,29 +305,27 @@ ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    for (q = ngx_queue_head(&shm->queue);
-         q != ngx_queue_sentinel(&shm->queue);
-         q = ngx_queue_next(q))
-    {
-        e = ngx_queue_data(q, ngx_http_tccbs_stored_t, queue);
+    for (i = 0; i < shm->nbuckets; i++) {
+        for (e = shm->buckets[i]; e; e = e->next) {
 
-        if (e->state != NGX_HTTP_TCCBS_HELD || e->expires <= now) {
-            continue;
-        }
+            if (e->state != NGX_HTTP_TCCBS_HELD || e->expires <= now) {
+                continue;
+            }
 
-        if (all++ >= max) {
-            continue;
-        }
+            if (all++ >= max) {
+                continue;
+            }
 
-        h = &held[(*n)++];
+            h = &held[(*n)++];
 
-        ngx_memcpy(h->id, e->id, sizeof(h->id));
-        h->age = now - e->since;
-        h->left = e->expires - now;
-        h->len = (e->len <= sizeof(h->about)) ? e->len : 0;
+            ngx_memcpy(h->id, e->id, sizeof(h->id));
+            h->age = now - e->since;
+            h->left = e->expires - now;
+            h->len = (e->len <= sizeof(h->about)) ? e->len : 0;
 
-        if (h->len) {
-            ngx_memcpy(h->about, e->answer, h->len);
+            if (h->len) {
+                ngx_memcpy(h->about, e->answer, h->len);
+            }
         }
     }
 
