@@ -178,8 +178,9 @@ SKIP: {
     $t->call($action, copy()) for 1 .. 4;
 }
 
-# Memory.  Secrets are in pages that are locked and not dumped, and nowhere
-# else, in the shared zone as little as on the stack or in what was freed.
+# Memory.  Secrets are in pages that are not dumped, and locked, for all of them
+# in one process if they share it, and nowhere else: in the zone as little as on
+# the stack or in what was freed.
 
 sub maps {
     my ($pid) = @_;
@@ -213,7 +214,7 @@ sub search {
             $at += length $block;
 
             if (($tail . $block) =~ $pattern) {
-                push @{($flags // '') =~ / lo / && $flags =~ / dd /
+                push @{($flags // '') =~ / (?:lo|sh) / && $flags =~ / dd /
                     ? \@inside : \@outside}, "$pid: $name";
                 last;
             }
