@@ -155,7 +155,10 @@ for my $case (
 }
 
 my ($rc, $said) = $t->check(conf(''));
-my $dump = `$t->{nginx} -p $dir -e stderr -T -c $dir/conf/check.conf 2>&1`;
+my $dump = do {
+    local $ENV{LD_PRELOAD} = $ENV{TCCBS_LD_PRELOAD} // '';
+    `$t->{nginx} -p $dir -e stderr -T -c $dir/conf/check.conf 2>&1`;
+};
 
 like($dump, qr/tccbs_key_master/, 'nginx -T');
 unlike($dump, $secrets, 'nginx -T: no secret');

@@ -99,9 +99,7 @@ sub conf {
             }");
 }
 
-my $ends = int(time) + 6;
-
-$t->run(conf(expires => strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $ends)));
+$t->run(conf());
 
 sub with {
     my ($name, %o) = @_;
@@ -119,6 +117,11 @@ sub shape {
     return $answer->{raw} =~ s/[0-9a-f]{8}-[0-9a-f-]{27}/ID/gr
         =~ s/^Date:.*$//mr;
 }
+
+my $ends = int(time) + 3;
+
+$t->write_conf(conf(expires => strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $ends)));
+ok($t->reload, 'reloaded with an end');
 
 my $expired = $t->wait_for(sub {
     my $r = with('team-dr');
