@@ -142,6 +142,12 @@ my $still = time + 7200;
 $t->file('clock', strftime('%Y-%m-%d %H:%M:%S', gmtime($still)));
 $t->wait_for(\&skewed);
 
+# a step of more than a day: the keys of that day come with the keeper's turn
+
+$t->wait_for(sub {
+    call(copy(), stamp => int($still))->{code} ne 'ServiceUnavailable'
+});
+
 for my $n (1 .. 3) {
     is($t->call($action, copy(), stamp => int($still))->{code}, '',
         "standing still: copy $n");

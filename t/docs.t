@@ -157,7 +157,6 @@ for my $page (grep { m{^docs/} } @pages) {
 for my $page (@pages) {
 
     # its other page and directive are about to come
-    local our $TODO = $page eq 'docs/fleet.md' ? 'tccbs_redis' : undef;
 
     my $text = slurp($page) =~ s/^```.*?^```//msgr;
 

@@ -32,7 +32,7 @@ $t->file('keys/redis', "$password\n", 0400);
 my ($user) = $t->slurp($t->root . '/docs/redis.md')
     =~ /^user (tccbs on .*?)^```/ms or die;
 $user =~ s/>PASSWORD/>$password/;
-$user =~ s/\\\n/ /;
+$user =~ s/\\\n/ /g;
 is($redis->command('ACL', 'SETUSER', split(' ', $user)), 'OK', 'a user');
 is($redis->command('ACL', 'SETUSER', 'default', 'resetpass', 'off'), 'OK',
     'and no other');
