@@ -177,6 +177,7 @@ void
 ngx_http_tccbs_grant_protect(ngx_http_tccbs_page_t *page)
 {
     (void) mprotect(page, ngx_http_tccbs_grant_size(), PROT_READ);
+    (void) mlock(page, ngx_http_tccbs_grant_size());
 }
 
 

@@ -85,7 +85,7 @@ ngx_http_tccbs_page_t *ngx_http_tccbs_grant_adopt(ngx_str_t *name,
 /* Withdraws the grants of all names that are not in this generation. */
 void ngx_http_tccbs_grant_sweep(ngx_uint_t generation);
 
-/* For a process that only reads. */
+/* For a process that only reads; a lock of memory is not inherited. */
 void ngx_http_tccbs_grant_protect(ngx_http_tccbs_page_t *page);
 
 /*
