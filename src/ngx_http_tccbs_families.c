@@ -55,6 +55,7 @@ static const ngx_str_t  ngx_http_tccbs_rules[] = {
     ngx_string("duplicate"),
     ngx_string("hold"),
     ngx_string("queue"),
+    ngx_string("redis"),
     ngx_string("audit"),
     ngx_string("takeover"),
     ngx_string("upstream"),

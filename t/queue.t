@@ -89,7 +89,11 @@ is_deeply($codes, { '' => 51 }, 'all are answered');
 my @order = arrivals(@calls);
 
 is(scalar @order, 51, 'and arrived');
-cmp_ok(busiest(@order), '<=', 20, 'never more than 20 in a second');
+
+# the worker shakes hands with all clients before the first of them leaves
+
+cmp_ok(busiest(@order[1 .. $#order]), '<=', 20,
+    'never more than 20 in a second');
 
 my $took = ($order[-1][0] - $order[0][0]) / 1e6;
 cmp_ok($took, '<', 50 / 20 * 1.25, 'and hardly less: ' . $took . ' s for 50');

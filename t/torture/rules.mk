@@ -19,6 +19,6 @@ $(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c
 	$(CC) -shared $(SAN_FLAGS) -o $@ $(@D)/wrap.o \
 		$$(find $(OBJS)/nginx/addon -name '*.o') \
 		$(OBJS)/nginx/ngx_http_tccbs_module_modules.o \
-		$(WRAPPED:%=-Wl,--wrap=%) -lyajl -lcrypto -lssl
+		$(WRAPPED:%=-Wl,--wrap=%) -lyajl -lhiredis -lcrypto -lssl
 
 unit: $(OBJS)/torture/ngx_http_tccbs_module.so
