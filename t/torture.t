@@ -162,7 +162,7 @@ my %conf = (listen => '', accounts => $t->account('team-dr')
     server {
         listen 127.0.0.1:$mapped;
         location / {
-            tccbs_identity \$http_x_who;
+            tccbs_identity \$http_x_who trusted;
             tccbs_pass https://cbs.intl.tencentcloudapi.com;
         }
     }
