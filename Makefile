@@ -4,6 +4,7 @@
 # make demo      builds, starts an emulator and the gateway, sends real copies
 # make serve     leaves the gateway running; "make stop" ends it
 # make asan      the test suite with AddressSanitizer and UBSan
+# make bench     the gateway beside proxy_pass, njs, Lua, Node.js and HAProxy
 # make bench-limits  how exact and how fair the limits are
 # make bench-fleet   the same of a fleet, simulated; PLOTS=docs draws as well
 # make lint      layers and style
@@ -82,7 +83,7 @@ UNIT_LIBS =	-lyajl -lcrypto -lz
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install bench-limits bench-fleet fleet mutants faults kill crowd soak
+.PHONY: install bench bench-limits bench-fleet fleet mutants faults kill crowd soak
 .PHONY: FORCE
 .DELETE_ON_ERROR:
 
@@ -151,6 +152,11 @@ $(OBJS)/bench/limits: $(SHARED_OBJS)
 $(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
+
+bench: all $(OBJS)/bench/load $(OBJS)/bench/crypto
+	tools/deps bench
+	bench/compare
+	$(OBJS)/bench/crypto
 
 bench-limits: all $(OBJS)/bench/limits
 	bench/limits
