@@ -35,7 +35,7 @@ typedef struct {
     ngx_event_t                    linger;    /* keeps an exiting worker */
     ngx_uint_t                     fails;
     time_t                         said;      /* in the error log */
-    unsigned                       up:1;
+    unsigned                       up:1;      /* has replied */
     unsigned                       sense:1;   /* of the last reply */
     unsigned                       open:1;    /* the breaker */
 } ngx_http_tccbs_redis_t;
@@ -270,8 +270,6 @@ ngx_http_tccbs_redis_up(void *data)
     ngx_http_tccbs_command_t     *entry;
     ngx_http_tccbs_redis_conf_t  *conf;
 
-    redis->up = 1;
-
     ngx_http_tccbs_redis_take(redis, &waiting);
 
     conf = redis->conf;
@@ -386,6 +384,7 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
 
     if (reply->type != NGX_TCCBS_RESP_ERROR) {
 
+        redis->up = 1;
         redis->sense = (entry->call && entry->call != &redis->probe);
         ngx_http_tccbs_redis_answer(entry, reply);
         redis->fails = redis->sense ? 0 : redis->fails;
