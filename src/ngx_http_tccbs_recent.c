@@ -102,6 +102,9 @@ ngx_http_tccbs_recent_text(char *text, size_t size, const ngx_str_t *s)
 
     len = ngx_min(s->len, size - 1);
 
-    ngx_memcpy(text, s->data, len);
+    if (len) {
+        ngx_memcpy(text, s->data, len);
+    }
+
     text[len] = '\0';
 }

@@ -146,7 +146,10 @@ ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     key.len = len + name->len;
 
     ngx_memcpy(key.data, kind, len);
-    ngx_memcpy(key.data + len, name->data, name->len);
+
+    if (name->len) {
+        ngx_memcpy(key.data + len, name->data, name->len);
+    }
 
     hash = ngx_crc32_long(key.data, key.len);
     sn = ngx_str_rbtree_lookup(&shm->named, &key, hash);
