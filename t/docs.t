@@ -156,8 +156,6 @@ for my $page (grep { m{^docs/} } @pages) {
 
 for my $page (@pages) {
 
-    # its other page and directive are about to come
-
     my $text = slurp($page) =~ s/^```.*?^```//msgr;
 
     for my $link ($text =~ /\]\(([^)\s]+)\)/g) {
