@@ -171,7 +171,7 @@ queue_worker(int self, uint64_t end)
 
             rc = ngx_http_tccbs_queue_ask(&zone, &shared->budget, &waiter[i],
                                           &shared->flows[account[i]],
-                                          weights[account[i]], 1010000 / LIMIT,
+                                          weights[account[i]], 1015000 / LIMIT,
                                           10000, &delay);
 
             if (rc == NGX_OK) {

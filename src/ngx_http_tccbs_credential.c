@@ -12,11 +12,11 @@
 
 
 /*
- * One call in microseconds, a hundredth above the reciprocal of the limit: the
- * way to Tencent is not the same for each call, and no second may see more.
+ * One call in microseconds, a little above the reciprocal of the limit: the way
+ * to Tencent is not the same for each call, and no second may see more.
  */
 
-#define NGX_HTTP_TCCBS_CREDENTIAL_COST(n)  (1010000 / (n))
+#define NGX_HTTP_TCCBS_CREDENTIAL_COST(n)  (1015000 / (n))
 
 
 /* What a process signs with, one per credential. */

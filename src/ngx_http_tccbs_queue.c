@@ -176,6 +176,26 @@ done:
 }
 
 
+ngx_int_t
+ngx_http_tccbs_queue_depart(ngx_http_tccbs_budget_t *budget, uint64_t cost,
+    ngx_msec_t *delay)
+{
+    uint64_t  wait;
+
+    cost = ngx_http_tccbs_queue_cost(budget, cost);
+
+    if (ngx_tccbs_gcra_take(&budget->gate, ngx_http_tccbs_queue_now(), cost,
+                            NGX_HTTP_TCCBS_QUEUE_LATE, &wait)
+        != NGX_OK)
+    {
+        *delay = wait / 1000 + 1;
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
 uint64_t
 ngx_http_tccbs_queue_cost(ngx_http_tccbs_budget_t *budget, uint64_t cost)
 {

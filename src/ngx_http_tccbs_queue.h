@@ -28,6 +28,7 @@
 
 typedef struct {
     ngx_atomic_t            cell;             /* next slot, microseconds */
+    ngx_atomic_t            gate;             /* next departure, the same */
     ngx_atomic_t            shrink;           /* added to the cost, in 1/1024 */
     uint64_t                vtime;
     uint64_t                seq;
@@ -60,6 +61,15 @@ ngx_int_t ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
     ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t **waiter,
     ngx_http_tccbs_flow_t *flow, ngx_uint_t weight, uint64_t cost,
     ngx_uint_t max, ngx_msec_t *delay);
+
+/*
+ * Asks whether a call that had its slot may leave now.  Between the two its
+ * intent is written, which takes as long as the disk wants: departures are
+ * held apart like slots, so that no second sees more of them.  NGX_OK, or
+ * NGX_AGAIN: to be asked again in *delay milliseconds.
+ */
+ngx_int_t ngx_http_tccbs_queue_depart(ngx_http_tccbs_budget_t *budget,
+    uint64_t cost, ngx_msec_t *delay);
 
 /*
  * Tencent has or has not refused a call for its rate: the limit shrinks by a

@@ -547,6 +547,10 @@ ngx_http_tccbs_send(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "Cloud.");
     }
 
+    if (ngx_http_tccbs_turn_depart(ctx) == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
     if (ngx_http_tccbs_attempt_start(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }

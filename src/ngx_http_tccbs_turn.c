@@ -80,6 +80,34 @@ ngx_http_tccbs_turn(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 }
 
 
+ngx_int_t
+ngx_http_tccbs_turn_depart(ngx_http_tccbs_ctx_t *ctx)
+{
+    ngx_tccbs_action_e            action;
+    ngx_http_tccbs_credential_t  *credential;
+
+    action = ctx->call.action;
+    credential = ctx->account->credential;
+
+    if (credential->cost[action] == 0) {
+        return NGX_OK;
+    }
+
+    ctx->poll = 1;
+
+    if (ngx_http_tccbs_queue_depart(credential->budget[action],
+                                    credential->cost[action], &ctx->delay)
+        != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    ctx->poll = 0;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_tccbs_turn_refuse(ngx_http_tccbs_ctx_t *ctx, const char *why)
 {

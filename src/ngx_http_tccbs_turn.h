@@ -20,6 +20,12 @@
 ngx_int_t ngx_http_tccbs_turn(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 
+/*
+ * SEND: holds calls apart that a slow disk has brought together after each had
+ * its slot.  NGX_OK, or NGX_AGAIN with ctx->delay: to be asked again.
+ */
+ngx_int_t ngx_http_tccbs_turn_depart(ngx_http_tccbs_ctx_t *ctx);
+
 /* The call leaves the queue, if it is in it. */
 void ngx_http_tccbs_turn_leave(ngx_http_tccbs_ctx_t *ctx);
 
