@@ -20,12 +20,16 @@
 
 #define NGX_HTTP_TCCBS_CLIENT_MAX  64
 
+#define NGX_HTTP_TCCBS_REQUEST     1024        /* what the head takes, mostly */
+
 #define NGX_HTTP_TCCBS_CLIENT  "tccbs/" NGX_HTTP_TCCBS_VERSION "; account="
 
 
 static ngx_int_t ngx_http_tccbs_attempt_done(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_tccbs_create_request(ngx_http_request_t *r);
+static void ngx_http_tccbs_line(ngx_tccbs_out_t *out, const char *name,
+    const ngx_str_t *value);
 static void ngx_http_tccbs_client(ngx_http_tccbs_ctx_t *ctx,
     ngx_str_t *client);
 static ngx_str_t *ngx_http_tccbs_language(ngx_http_tccbs_ctx_t *ctx);
@@ -154,7 +158,6 @@ static ngx_int_t
 ngx_http_tccbs_create_request(ngx_http_request_t *r)
 {
     time_t                 now;
-    size_t                 len;
     ngx_buf_t             *b;
     ngx_int_t              rc;
     ngx_str_t              timestamp, authorization, token, body, client,
@@ -198,47 +201,37 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    len = sizeof("POST / HTTP/1.1" CRLF "Host: " CRLF "Content-Type: " CRLF
-                 "Content-Length: " CRLF "Authorization: " CRLF
-                 "X-TC-Action: " CRLF "X-TC-Version: 2017-03-12" CRLF
-                 "X-TC-Region: " CRLF "X-TC-Timestamp: " CRLF
-                 "X-TC-RequestClient: " CRLF "X-TC-TraceId: " CRLF
-                 "X-TC-Token: " CRLF "X-TC-Language: " CRLF CRLF)
-          + ctx->lcf->name.len + ngx_http_tccbs_content_type.len
-          + NGX_OFF_T_LEN + authorization.len + action->len
-          + ctx->call.from.len + timestamp.len + client.len + ctx->id.len
-          + token.len + language->len + body.len;
+    ngx_tccbs_out_init(&out, r->pool, NGX_HTTP_TCCBS_REQUEST + body.len);
 
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
+    ngx_tccbs_out_lit(&out, "POST / HTTP/1.1" CRLF "Content-Length: ");
+    ngx_tccbs_out_uint(&out, body.len);
+    ngx_tccbs_out_lit(&out, CRLF "X-TC-Version: 2017-03-12" CRLF);
+
+    ngx_http_tccbs_line(&out, "Host: ", &ctx->lcf->name);
+    ngx_http_tccbs_line(&out, "Content-Type: ", &ngx_http_tccbs_content_type);
+    ngx_http_tccbs_line(&out, "Authorization: ", &authorization);
+    ngx_http_tccbs_line(&out, "X-TC-Action: ", action);
+    ngx_http_tccbs_line(&out, "X-TC-Region: ", &ctx->call.from);
+    ngx_http_tccbs_line(&out, "X-TC-Timestamp: ", &timestamp);
+    ngx_http_tccbs_line(&out, "X-TC-RequestClient: ", &client);
+    ngx_http_tccbs_line(&out, "X-TC-TraceId: ", &ctx->id);
+    ngx_http_tccbs_line(&out, "X-TC-Token: ", &token);
+    ngx_http_tccbs_line(&out, "X-TC-Language: ", language);
+
+    ngx_tccbs_out_lit(&out, CRLF);
+    ngx_tccbs_out_raw(&out, body.data, body.len);
+
+    b = ngx_calloc_buf(r->pool);
+
+    if (b == NULL || out.failed) {
         return NGX_ERROR;
     }
 
-    b->last = ngx_sprintf(b->last, "POST / HTTP/1.1" CRLF
-                          "Host: %V" CRLF
-                          "Content-Type: %V" CRLF
-                          "Content-Length: %uz" CRLF
-                          "Authorization: %V" CRLF
-                          "X-TC-Action: %V" CRLF
-                          "X-TC-Version: 2017-03-12" CRLF
-                          "X-TC-Region: %V" CRLF
-                          "X-TC-Timestamp: %V" CRLF
-                          "X-TC-RequestClient: %V" CRLF
-                          "X-TC-TraceId: %V" CRLF,
-                          &ctx->lcf->name, &ngx_http_tccbs_content_type,
-                          body.len, &authorization, action, &ctx->call.from,
-                          &timestamp, &client, &ctx->id);
-
-    if (token.len) {
-        b->last = ngx_sprintf(b->last, "X-TC-Token: %V" CRLF, &token);
-    }
-
-    if (language->len) {
-        b->last = ngx_sprintf(b->last, "X-TC-Language: %V" CRLF, language);
-    }
-
-    b->last = ngx_cpymem(b->last, CRLF, 2);
-    b->last = ngx_cpymem(b->last, body.data, body.len);
+    b->start = out.start;
+    b->pos = out.start;
+    b->last = out.pos;
+    b->end = out.end;
+    b->temporary = 1;
     b->last_buf = 1;
 
     cl = ngx_alloc_chain_link(r->pool);
@@ -252,6 +245,18 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
     r->upstream->request_bufs = cl;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_tccbs_line(ngx_tccbs_out_t *out, const char *name,
+    const ngx_str_t *value)
+{
+    if (value->len) {
+        ngx_tccbs_out_raw(out, (const u_char *) name, ngx_strlen(name));
+        ngx_tccbs_out_raw(out, value->data, value->len);
+        ngx_tccbs_out_lit(out, CRLF);
+    }
 }
 
 

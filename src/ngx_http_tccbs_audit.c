@@ -13,7 +13,7 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_AUDIT_BUFFER     65536
+#define NGX_HTTP_TCCBS_AUDIT_BUFFER     262144
 #define NGX_HTTP_TCCBS_AUDIT_LAZY       1000
 #define NGX_HTTP_TCCBS_AUDIT_BUFFERED   10
 #define NGX_HTTP_TCCBS_AUDIT_RETRY      1000

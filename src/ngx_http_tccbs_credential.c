@@ -11,6 +11,10 @@
 #include "ngx_http_tccbs_credential.h"
 
 
+#define NGX_HTTP_TCCBS_CREDENTIAL_SCOPE                                       \
+    "/cbs/tc3_request, SignedHeaders=content-type;host;x-tc-action, "         \
+    "Signature="
+
 /*
  * One call in microseconds, a little above the reciprocal of the limit: the way
  * to Tencent is not the same for each call, and no second may see more.
@@ -332,9 +336,8 @@ ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
         return NGX_ERROR;
     }
 
-    len = sizeof("TC3-HMAC-SHA256 Credential=/2026-01-01/cbs/tc3_request, "
-                 "SignedHeaders=content-type;host;x-tc-action, Signature=")
-          + key->len + NGX_TCCBS_HEX_LEN;
+    len = sizeof("TC3-HMAC-SHA256 Credential=/" NGX_HTTP_TCCBS_CREDENTIAL_SCOPE)
+          + key->len + date.len + NGX_TCCBS_HEX_LEN;
 
     p = ngx_pnalloc(pool, len);
     if (p == NULL) {
@@ -343,9 +346,13 @@ ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
 
     authorization->data = p;
 
-    p = ngx_sprintf(p, "TC3-HMAC-SHA256 Credential=%V/%V/%V/tc3_request, "
-                    "SignedHeaders=content-type;host;x-tc-action, Signature=",
-                    key, &date, &ngx_http_tccbs_service);
+    p = ngx_cpymem(p, "TC3-HMAC-SHA256 Credential=",
+                   sizeof("TC3-HMAC-SHA256 Credential=") - 1);
+    p = ngx_cpymem(p, key->data, key->len);
+    *p++ = '/';
+    p = ngx_cpymem(p, date.data, date.len);
+    p = ngx_cpymem(p, NGX_HTTP_TCCBS_CREDENTIAL_SCOPE,
+                   sizeof(NGX_HTTP_TCCBS_CREDENTIAL_SCOPE) - 1);
     p = ngx_tccbs_hex(p, signature, sizeof(signature));
 
     authorization->len = p - authorization->data;

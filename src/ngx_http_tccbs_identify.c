@@ -13,6 +13,7 @@
 #include "ngx_http_tccbs_identify.h"
 #include "ngx_http_tccbs_mapped.h"
 #include "ngx_http_tccbs_refuse.h"
+#include "ngx_http_tccbs_replay.h"
 
 
 static ngx_int_t ngx_http_tccbs_identify_mapped(ngx_http_request_t *r,
@@ -127,6 +128,8 @@ ngx_http_tccbs_identify_signed(ngx_http_request_t *r,
                                      "The service of the credential scope must "
                                      "be \"cbs\".");
     }
+
+    ngx_http_tccbs_replay_prefetch(ctx->mcf->zone, auth->signature);
 
     /* the signature is computed for an unknown key and for any time, too */
 

@@ -19,6 +19,11 @@
 
 #define NGX_HTTP_TCCBS_REPLAY_GROUP  16
 
+#define NGX_HTTP_TCCBS_REPLAY_LINE   64          /* bytes, of a cache */
+
+#define NGX_HTTP_TCCBS_REPLAY_SIZE                                            \
+    (NGX_HTTP_TCCBS_REPLAY_GROUP * sizeof(ngx_http_tccbs_seen_t))
+
 
 static ngx_http_tccbs_seen_t *ngx_http_tccbs_replay_group(
     ngx_http_tccbs_shm_t *shm, const u_char *bytes);
@@ -113,6 +118,28 @@ done:
     ngx_shmtx_unlock(&shpool->mutex);
 
     return rc;
+}
+
+
+void
+ngx_http_tccbs_replay_prefetch(ngx_shm_zone_t *zone, const u_char *signature)
+{
+#if (__GNUC__)
+    u_char                *p;
+    ngx_uint_t             k, n;
+    ngx_slab_pool_t       *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    for (k = 8; k <= 16; k += 8) {
+        p = (u_char *) ngx_http_tccbs_replay_group(shpool->data,
+                                                   signature + k);
+
+        for (n = 0; n < NGX_HTTP_TCCBS_REPLAY_SIZE; n += NGX_HTTP_TCCBS_REPLAY_LINE) {
+            __builtin_prefetch(p + n, 1);
+        }
+    }
+#endif
 }
 
 

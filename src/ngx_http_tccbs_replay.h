@@ -29,5 +29,12 @@
 ngx_int_t ngx_http_tccbs_replay_check(ngx_shm_zone_t *zone,
     const u_char *signature, uint32_t context, time_t life, time_t window);
 
+/*
+ * Asks for the memory that ngx_http_tccbs_replay_check() will look at: eight
+ * lines that no cache has, which come while the signature is being verified.
+ */
+void ngx_http_tccbs_replay_prefetch(ngx_shm_zone_t *zone,
+    const u_char *signature);
+
 
 #endif /* _NGX_HTTP_TCCBS_REPLAY_H_INCLUDED_ */

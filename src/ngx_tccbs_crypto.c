@@ -239,10 +239,46 @@ ngx_tccbs_equal(const u_char *a, const u_char *b, size_t len)
 }
 
 
+/* A nibble to each byte of a word, then all become digits. */
+
+static ngx_inline uint64_t
+ngx_tccbs_hex_digits(uint32_t four)
+{
+    uint64_t  w, letters;
+
+    w = four;
+    w = (w | w << 16) & 0x0000ffff0000ffffULL;
+    w = (w | w << 8) & 0x00ff00ff00ff00ffULL;
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+    w = (w >> 4 | w << 8) & 0x0f0f0f0f0f0f0f0fULL;
+#else
+    w = (w << 4 | w) & 0x0f0f0f0f0f0f0f0fULL;
+#endif
+
+    letters = (w + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
+
+    return w + 0x3030303030303030ULL + letters * ('a' - '0' - 10);
+}
+
+
 u_char *
 ngx_tccbs_hex(u_char *dst, const u_char *src, size_t len)
 {
+    uint32_t  four;
+    uint64_t  digits;
+
     static const u_char  hex[] = "0123456789abcdef";
+
+    /* four bytes at once: most of what is written are digests */
+
+    for ( /* void */ ; len >= 4; len -= 4) {
+        ngx_memcpy(&four, src, 4);
+
+        digits = ngx_tccbs_hex_digits(four);
+        dst = ngx_cpymem(dst, &digits, 8);
+        src += 4;
+    }
 
     while (len--) {
         *dst++ = hex[*src >> 4];
@@ -340,7 +376,7 @@ void
 ngx_tccbs_wipe(void *p, size_t len)
 {
     if (len) {
-        OPENSSL_cleanse(p, len);
+        ngx_explicit_memzero(p, len);
     }
 }
 

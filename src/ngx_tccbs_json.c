@@ -152,7 +152,7 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
 
     /* what yajl kept aside may be a secret */
 
-    ngx_tccbs_wipe(heap, NGX_TCCBS_JSON_HEAP(text->len));
+    ngx_tccbs_wipe(heap, parser.free - heap);
     free(heap);
 
     if (parser.failed) {

@@ -54,6 +54,14 @@ ngx_destroy_pool(ngx_pool_t *pool)
 }
 
 
+void
+ngx_explicit_memzero(void *buf, size_t n)
+{
+    ngx_memzero(buf, n);
+    ngx_memory_barrier();
+}
+
+
 void *
 ngx_palloc(ngx_pool_t *pool, size_t size)
 {
