@@ -14,8 +14,12 @@
 
 
 #define NGX_HTTP_TCCBS_AUDIT_BUFFER     262144
+
+/* records that nobody waits for, and all that are buffered: milliseconds */
+
 #define NGX_HTTP_TCCBS_AUDIT_LAZY       1000
 #define NGX_HTTP_TCCBS_AUDIT_BUFFERED   10
+
 #define NGX_HTTP_TCCBS_AUDIT_RETRY      1000
 
 /* bytes to reserve: for the outcomes of as many calls as can be open */
@@ -51,6 +55,7 @@ typedef struct {
     unsigned                      failing:1;
     unsigned                      full:1;
     unsigned                      rotate:1;
+    unsigned                      urgent:1;    /* somebody waits */
     unsigned                      exiting:1;
 } ngx_http_tccbs_audit_t;
 
@@ -64,7 +69,7 @@ static ngx_int_t ngx_http_tccbs_audit_anchor(const char *why,
     ngx_uint_t all);
 static void ngx_http_tccbs_audit_rewritten(void);
 static void ngx_http_tccbs_audit_reopen(void);
-static void ngx_http_tccbs_audit_later(void);
+static void ngx_http_tccbs_audit_next(void);
 static void ngx_http_tccbs_audit_kick(void);
 static void ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_audit_turn(void);
@@ -217,12 +222,11 @@ ngx_http_tccbs_audit_append(ngx_str_t *id, ngx_str_t *rest,
         *pos = ngx_http_tccbs_audit.pending.last;
     }
 
-    if (ngx_http_tccbs_audit.conf->journal.buffered) {
-        ngx_http_tccbs_audit_later();
-
-    } else {
-        ngx_http_tccbs_audit_kick();
+    if (!ngx_http_tccbs_audit.conf->journal.buffered) {
+        ngx_http_tccbs_audit.urgent = 1;
     }
+
+    ngx_http_tccbs_audit_next();
 
     return NGX_OK;
 }
@@ -235,27 +239,30 @@ ngx_http_tccbs_audit_note(ngx_str_t *id, ngx_str_t *rest)
         return NGX_ERROR;
     }
 
-    ngx_http_tccbs_audit_later();
+    ngx_http_tccbs_audit_next();
 
     return NGX_OK;
 }
 
 
-/* Nobody waits for the record: it may wait for others. */
+/* A record that nobody waits for may wait for others. */
 
 static void
-ngx_http_tccbs_audit_later(void)
+ngx_http_tccbs_audit_next(void)
 {
     ngx_http_tccbs_audit_t  *audit;
 
     audit = &ngx_http_tccbs_audit;
 
-    if (audit->pending.pos - audit->pending.start
-        > NGX_HTTP_TCCBS_AUDIT_BUFFER)
+    if (audit->urgent || audit->rotate
+        || audit->pending.pos - audit->pending.start
+           > NGX_HTTP_TCCBS_AUDIT_BUFFER)
     {
         ngx_http_tccbs_audit_kick();
 
-    } else if (!audit->lazy.timer_set) {
+    } else if (!ngx_http_tccbs_batch_empty(&audit->pending)
+               && !audit->lazy.timer_set)
+    {
         ngx_add_timer(&audit->lazy, audit->conf->journal.buffered
                                     ? NGX_HTTP_TCCBS_AUDIT_BUFFERED
                                     : NGX_HTTP_TCCBS_AUDIT_LAZY);
@@ -450,6 +457,7 @@ ngx_http_tccbs_audit_turn(void)
     audit->pending = batch;
 
     audit->busy = 1;
+    audit->urgent = 0;
 
     /* what was appended before belongs to the old segment */
 
@@ -544,7 +552,7 @@ ngx_http_tccbs_audit_done(ngx_int_t rc, ngx_uint_t found)
         /* with no room for outcomes an intent is durable, but of no use */
 
         ngx_http_tccbs_audit_settle(NGX_OK, full ? NGX_ERROR : NGX_OK);
-        ngx_http_tccbs_audit_kick();
+        ngx_http_tccbs_audit_next();
 
         return;
     }

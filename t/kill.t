@@ -102,8 +102,9 @@ $t->faults({ kind => 'delay', ms => 25, forever => JSON::XS::true });
 
 for (1 .. $rounds) {
     sleep 0.25;
-    my @workers = $t->workers;
-    kill 'KILL', $workers[rand @workers] if @workers;
+    my @workers;
+    $t->wait_for(sub { @workers = $t->workers }, 10);
+    kill 'KILL', $workers[rand @workers];
 }
 
 is(TCCBS::Load::finish(@pids), 0, 'kill: clients are well');

@@ -121,6 +121,38 @@ like($said, qr/warn.*"buffered".*before their record is on the disk/,
 $t->run(audit => "tccbs_audit $t->{dir}/audit.jsonl buffered;");
 is($t->call($action, copy())->{code}, '', 'buffered: a copy');
 ok($t->wait_for(sub { $t->audit(kind => 'outcome') }), 'buffered: recorded');
+
+# and not written for each: what gathers while one write runs does not follow it
+
+SKIP: {
+    skip 'no strace', 2 if !grep { -x "$_/strace" } split(/:/, $ENV{PATH});
+
+    my ($worker) = $t->workers;
+    my $pid = $t->spawn("$t->{dir}/strace.err", 'strace', '-f', '-ttt', '-e',
+        'trace=write', '-P', "$t->{dir}/audit.jsonl", '-o', "$t->{dir}/writes",
+        '-p', $worker);
+    $t->wait_for(sub { $t->slurp('strace.err') =~ /attached/ }, 10)
+        or die "strace does not start\n";
+
+    my $client = $t->client;
+
+    for (1 .. 100) {
+        $client->send($client->request($action, copy()));
+        $client->answer;
+    }
+
+    ok($t->wait_for(sub { $t->audit(kind => 'outcome') == 101 }),
+        'buffered: all are recorded');
+
+    kill 'INT', $pid;
+    waitpid $pid, 0;
+
+    my @at = $t->slurp('writes') =~ /([\d.]+) write\(/g;
+    my @apart = sort { $a <=> $b } map { $at[$_] - $at[$_ - 1] } 1 .. $#at;
+    cmp_ok($apart[@apart / 5], '>=', 0.009, 'buffered: ' . @at
+        . ' writes for 200 records, each after a while');
+}
+
 $t->finish;
 
 # what a configuration may not be
