@@ -5,6 +5,8 @@
 # make serve     leaves the gateway running; "make stop" ends it
 # make asan      the test suite with AddressSanitizer and UBSan
 # make bench     the gateway beside proxy_pass, njs, Lua, Node.js and HAProxy
+# make bench-growth  a call with more accounts, workers, bytes, records;
+#                PLOTS=docs draws as well
 # make bench-limits  how exact and how fair the limits are
 # make bench-fleet   the same of a fleet, simulated; PLOTS=docs draws as well
 # make lint      layers and style
@@ -83,7 +85,8 @@ UNIT_LIBS =	-lyajl -lcrypto -lz
 
 
 .PHONY: all module tools deps demo serve stop test unit lint asan clean
-.PHONY: install bench bench-limits bench-fleet fleet mutants faults kill crowd soak
+.PHONY: install bench bench-growth bench-limits bench-fleet fleet
+.PHONY: mutants faults kill crowd soak
 .PHONY: FORCE
 .DELETE_ON_ERROR:
 
@@ -149,6 +152,10 @@ $(OBJS)/unit/%.t: t/unit/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 
 $(OBJS)/bench/limits: $(SHARED_OBJS)
 
+# its pools are those of nginx, not the ones of the programs outside of it
+
+$(OBJS)/bench/crypto: UNIT_LIBS += -Wl,--wrap=ngx_palloc,--wrap=ngx_pnalloc
+
 $(OBJS)/bench/%: bench/%.c $(wildcard t/unit/*.h) $(PURE_OBJS)
 	@mkdir -p $(@D)
 	$(UNIT_CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(UNIT_LIBS)
@@ -157,6 +164,9 @@ bench: all $(OBJS)/bench/load $(OBJS)/bench/crypto
 	tools/deps bench
 	bench/compare
 	$(OBJS)/bench/crypto
+
+bench-growth: all $(OBJS)/bench/load
+	bench/growth
 
 bench-limits: all $(OBJS)/bench/limits
 	bench/limits

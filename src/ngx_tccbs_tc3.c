@@ -19,6 +19,10 @@ static ngx_str_t  ngx_tccbs_tc3_algorithm = ngx_string("TC3-HMAC-SHA256");
 static ngx_str_t  ngx_tccbs_tc3_terminator = ngx_string("tc3_request");
 
 
+static ngx_int_t ngx_tccbs_tc3_try(ngx_tccbs_mac_t *mac,
+    const ngx_tccbs_tc3_auth_t *auth, const ngx_tccbs_tc3_request_t *req,
+    const u_char payload[NGX_TCCBS_HEX_LEN], const ngx_str_t *host,
+    const ngx_str_t *type, ngx_pool_t *pool);
 static const ngx_tccbs_tc3_header_t *ngx_tccbs_tc3_header(
     const ngx_tccbs_tc3_request_t *req, const ngx_str_t *name);
 static ngx_int_t ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
@@ -172,7 +176,6 @@ ngx_tccbs_tc3_verify(ngx_tccbs_mac_t *mac, const ngx_tccbs_tc3_auth_t *auth,
     ngx_uint_t                     i, k, n, ntypes;
     const ngx_tccbs_tc3_header_t  *host, *type;
     u_char                         payload[NGX_TCCBS_HEX_LEN];
-    u_char                         signature[NGX_TCCBS_SHA256_LEN];
 
     static const ngx_str_t         host_name = ngx_string("host");
     static const ngx_str_t         type_name = ngx_string("content-type");
@@ -182,6 +185,19 @@ ngx_tccbs_tc3_verify(ngx_tccbs_mac_t *mac, const ngx_tccbs_tc3_auth_t *auth,
 
     if (host == NULL || type == NULL) {
         return NGX_DECLINED;
+    }
+
+    if (ngx_tccbs_tc3_payload(payload, &req->payload) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* most clients sign what they send */
+
+    rc = ngx_tccbs_tc3_try(mac, auth, req, payload, &host->value, &type->value,
+                           pool);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
     }
 
     candidates = ngx_palloc(pool, (4 + nhosts) * sizeof(ngx_str_t));
@@ -194,8 +210,7 @@ ngx_tccbs_tc3_verify(ngx_tccbs_mac_t *mac, const ngx_tccbs_tc3_auth_t *auth,
 
     if (ngx_tccbs_tc3_lower(&candidates[2], &candidates[0], pool) != NGX_OK
         || ngx_tccbs_tc3_lower(&candidates[3], &candidates[1], pool) != NGX_OK
-        || ngx_tccbs_tc3_lower(&types[1], &type->value, pool) != NGX_OK
-        || ngx_tccbs_tc3_payload(payload, &req->payload) != NGX_OK)
+        || ngx_tccbs_tc3_lower(&types[1], &type->value, pool) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -214,25 +229,40 @@ ngx_tccbs_tc3_verify(ngx_tccbs_mac_t *mac, const ngx_tccbs_tc3_auth_t *auth,
             continue;
         }
 
-        for (k = 0; k < ntypes; k++) {
+        for (k = (i == 0); k < ntypes; k++) {
 
-            rc = ngx_tccbs_tc3_compute(mac, signature, req, payload,
-                                       &auth->date, &auth->service,
-                                       auth->names, auth->nnames,
-                                       &candidates[i], &types[k], pool);
-            if (rc != NGX_OK) {
+            rc = ngx_tccbs_tc3_try(mac, auth, req, payload, &candidates[i],
+                                   &types[k], pool);
+
+            if (rc != NGX_DECLINED) {
                 return rc;
-            }
-
-            if (ngx_tccbs_equal(signature, auth->signature,
-                                sizeof(signature)))
-            {
-                return NGX_OK;
             }
         }
     }
 
     return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_tccbs_tc3_try(ngx_tccbs_mac_t *mac, const ngx_tccbs_tc3_auth_t *auth,
+    const ngx_tccbs_tc3_request_t *req,
+    const u_char payload[NGX_TCCBS_HEX_LEN], const ngx_str_t *host,
+    const ngx_str_t *type, ngx_pool_t *pool)
+{
+    ngx_int_t  rc;
+    u_char     signature[NGX_TCCBS_SHA256_LEN];
+
+    rc = ngx_tccbs_tc3_compute(mac, signature, req, payload, &auth->date,
+                               &auth->service, auth->names, auth->nnames, host,
+                               type, pool);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_tccbs_equal(signature, auth->signature, sizeof(signature))
+           ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -277,11 +307,10 @@ ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
 {
     u_char                        *p;
     size_t                         len, names_len;
-    ngx_str_t                      canonical, pieces[10];
+    ngx_str_t                      text;
     ngx_uint_t                     i;
     const ngx_tccbs_tc3_header_t  *header;
     u_char                         digest[NGX_TCCBS_SHA256_LEN];
-    u_char                         hash[NGX_TCCBS_HEX_LEN];
 
     names_len = nnames;
     len = req->method.len + req->uri.len + req->query.len + host->len
@@ -299,12 +328,17 @@ ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
         len += names[i].len + header->value.len + 2;
     }
 
-    canonical.data = ngx_pnalloc(pool, len + names_len);
-    if (canonical.data == NULL) {
+    len = ngx_max(len + names_len,
+                  ngx_tccbs_tc3_algorithm.len + req->timestamp.len + date->len
+                  + service->len + sizeof("\n\n//tc3_request\n")
+                  + NGX_TCCBS_HEX_LEN);
+
+    text.data = ngx_pnalloc(pool, len);
+    if (text.data == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_tccbs_tc3_copy(canonical.data, &req->method);
+    p = ngx_tccbs_tc3_copy(text.data, &req->method);
     *p++ = '\n';
     p = ngx_tccbs_tc3_copy(p, &req->uri);
     *p++ = '\n';
@@ -343,26 +377,29 @@ ngx_tccbs_tc3_compute(ngx_tccbs_mac_t *mac,
     *p++ = '\n';
     p = ngx_cpymem(p, payload, NGX_TCCBS_HEX_LEN);
 
-    canonical.len = p - canonical.data;
+    text.len = p - text.data;
 
-    if (ngx_tccbs_sha256(digest, &canonical, 1) != NGX_OK) {
+    if (ngx_tccbs_sha256(digest, &text, 1) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    (void) ngx_tccbs_hex(hash, digest, sizeof(digest));
+    /* the string to sign takes the place of what it has the hash of */
 
-    pieces[0] = ngx_tccbs_tc3_algorithm;
-    ngx_str_set(&pieces[1], "\n");
-    pieces[2] = req->timestamp;
-    pieces[3] = pieces[1];
-    pieces[4] = *date;
-    ngx_str_set(&pieces[5], "/");
-    pieces[6] = *service;
-    ngx_str_set(&pieces[7], "/tc3_request\n");
-    pieces[8].data = hash;
-    pieces[8].len = sizeof(hash);
+    p = ngx_tccbs_tc3_copy(text.data, &ngx_tccbs_tc3_algorithm);
+    *p++ = '\n';
+    p = ngx_tccbs_tc3_copy(p, &req->timestamp);
+    *p++ = '\n';
+    p = ngx_tccbs_tc3_copy(p, date);
+    *p++ = '/';
+    p = ngx_tccbs_tc3_copy(p, service);
+    *p++ = '/';
+    p = ngx_tccbs_tc3_copy(p, &ngx_tccbs_tc3_terminator);
+    *p++ = '\n';
+    p = ngx_tccbs_hex(p, digest, sizeof(digest));
 
-    return ngx_tccbs_mac_sign(mac, signature, pieces, 9);
+    text.len = p - text.data;
+
+    return ngx_tccbs_mac_sign(mac, signature, &text, 1);
 }
 
 

@@ -69,7 +69,7 @@ sub up {
     my $up = $self->{t}->wait_for(sub {
         waitpid($pid, WNOHANG) > 0 ? -1
             : IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                PeerPort => $port) ? 1 : 0 }, 20) // 0;
+                PeerPort => $port) ? 1 : 0 }, 60) // 0;
 
     return if $up == 1;
 
@@ -124,7 +124,8 @@ sub start {
     my $upstream = $self->{ports}[$subject->{tls}];
 
     my %holes = (dir => $self->{dir}, pki => $t->{pki}{dir}, name => $name,
-        port => $port, upstream_port => $upstream, workers => 1,
+        port => $port, upstream_port => $upstream,
+        workers => $subject->{workers} // 1,
         user => TCCBS::Test::user(), s => $subject->{tls} ? 's' : '',
         ssl => $subject->{tls} ? "ssl verify required ca-file "
             . $t->{pki}->path('ca.crt') . ' verifyhost '
@@ -161,7 +162,7 @@ sub start {
         symlink('/usr/lib/nginx/modules', "$self->{dir}/modules");
     }
 
-    $subject->{pid} = $self->spawn(0, @command);
+    $subject->{pid} = $self->spawn($subject->{cpus} // 0, @command);
 
     $self->up($port, $subject->{pid}, $subject->{title});
 }

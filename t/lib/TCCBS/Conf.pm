@@ -27,7 +27,7 @@ sub account {
     %rules = (credential => 'prod',
         actions => 'CopySnapshotCrossRegions DescribeSnapshots',
         from => 'ap-guangzhou ap-shanghai', to => 'ap-beijing ap-singapore',
-        key => "$key->{id} file:$key->{path}", %rules);
+        key => $key && "$key->{id} file:$key->{path}", %rules);
 
     return "tccbs_account $name {\n" . join('', map { "    $_ $rules{$_};\n" }
         grep { defined $rules{$_} } sort keys %rules) . "}\n";
