@@ -125,9 +125,9 @@ void
 ngx_http_tccbs_replay_prefetch(ngx_shm_zone_t *zone, const u_char *signature)
 {
 #if (__GNUC__)
-    u_char                *p;
-    ngx_uint_t             k, n;
-    ngx_slab_pool_t       *shpool;
+    u_char           *p;
+    ngx_uint_t        k, n;
+    ngx_slab_pool_t  *shpool;
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
@@ -135,7 +135,10 @@ ngx_http_tccbs_replay_prefetch(ngx_shm_zone_t *zone, const u_char *signature)
         p = (u_char *) ngx_http_tccbs_replay_group(shpool->data,
                                                    signature + k);
 
-        for (n = 0; n < NGX_HTTP_TCCBS_REPLAY_SIZE; n += NGX_HTTP_TCCBS_REPLAY_LINE) {
+        for (n = 0;
+             n < NGX_HTTP_TCCBS_REPLAY_SIZE;
+             n += NGX_HTTP_TCCBS_REPLAY_LINE)
+        {
             __builtin_prefetch(p + n, 1);
         }
     }
