@@ -24,6 +24,7 @@
 # make install   puts the module into nginx's module directory
 # make deb       builds the Debian packages, in objs/deb
 # make test-deb  installs, upgrades and purges them in a chroot
+# make test-container  carries out examples/Containerfile with chroots
 # make test-matrix  builds and tests on the nginx of Debian 12, 13 and unstable,
 #                in chroots below objs-matrix; SUITES="trixie sid" chooses
 #
@@ -84,7 +85,7 @@ UNIT_CC =	$(CC) -std=gnu11 $(CC_OPT) $(NGX_INC) -It/unit
 UNIT_LIBS =	-lyajl -lcrypto -lz
 
 
-.PHONY: all module tools deps demo serve stop test unit lint asan clean
+.PHONY: all module tools deps demo serve stop test unit units lint asan clean
 .PHONY: install bench bench-growth bench-limits bench-fleet fleet
 .PHONY: mutants faults kill crowd soak
 .PHONY: FORCE
@@ -198,8 +199,9 @@ $(OBJS)/test/timing: t/timing.c src/ngx_tccbs_conf.c $(PURE_OBJS)
 	$(UNIT_CC) -ffunction-sections -Wl,--gc-sections -o $@ \
 		$(filter %.c %.o,$^) $(UNIT_LIBS) -lm
 
-unit: $(UNITS) $(TESTERS) replays
-	@mkdir -p $(OBJS)/unit
+units: $(UNITS)
+
+unit: units $(TESTERS) replays
 
 include t/fuzz/rules.mk t/torture/rules.mk
 
@@ -273,13 +275,16 @@ install: all
 	install -D -m 0755 $(OBJS)/tccbs $(DESTDIR)$(BIN_DIR)/tccbs
 	install -D -m 0644 docs/tccbs.1 $(DESTDIR)$(MAN_DIR)/man1/tccbs.1
 
-.PHONY: deb test-deb test-matrix
+.PHONY: deb test-deb test-container test-matrix
 
 deb:
 	tools/deb objs/deb
 
 test-deb: deps
 	tools/test-deb
+
+test-container: deps
+	tools/test-container
 
 test-matrix: deps
 	tools/matrix $(SUITES)

@@ -41,6 +41,11 @@ static void *ngx_tccbs_resp_make_array(const redisReadTask *task,
 static void *ngx_tccbs_resp_make_integer(const redisReadTask *task,
     long long value);
 static void *ngx_tccbs_resp_make_nil(const redisReadTask *task);
+#if (HIREDIS_MAJOR >= 1)
+static void *ngx_tccbs_resp_make_double(const redisReadTask *task,
+    double value, char *data, size_t len);
+static void *ngx_tccbs_resp_make_bool(const redisReadTask *task, int value);
+#endif
 static void ngx_tccbs_resp_drop(void *value);
 
 
@@ -49,6 +54,10 @@ static redisReplyObjectFunctions  ngx_tccbs_resp_functions = {
     .createArray = ngx_tccbs_resp_make_array,
     .createInteger = ngx_tccbs_resp_make_integer,
     .createNil = ngx_tccbs_resp_make_nil,
+#if (HIREDIS_MAJOR >= 1)
+    .createDouble = ngx_tccbs_resp_make_double,
+    .createBool = ngx_tccbs_resp_make_bool,
+#endif
     .freeObject = ngx_tccbs_resp_drop
 };
 
@@ -154,6 +163,12 @@ ngx_tccbs_resp_value(const redisReadTask *task, ngx_tccbs_resp_e type)
         return NULL;
     }
 
+    /* the kinds of version 3, which nobody has asked for, are the last ones */
+
+    if (task->type > REDIS_REPLY_ERROR) {
+        return NULL;
+    }
+
     if (task->parent) {
         value = task->parent->obj;
         value = &value->elts[task->idx];
@@ -203,12 +218,26 @@ ngx_tccbs_resp_make_string(const redisReadTask *task, char *data, size_t len)
 static void *
 ngx_tccbs_resp_make_array(const redisReadTask *task, ngx_tccbs_resp_count_t n)
 {
+    ngx_uint_t                depth;
+    const redisReadTask      *parent;
     ngx_tccbs_resp_t         *value;
     ngx_tccbs_resp_reader_t  *reader = task->privdata;
 
     value = ngx_tccbs_resp_value(task, NGX_TCCBS_RESP_ARRAY);
 
     if (value == NULL || (size_t) n > NGX_TCCBS_RESP_MAX) {
+        return NULL;
+    }
+
+    /* hiredis 1.0 has no bound of its own */
+
+    depth = 0;
+
+    for (parent = task; parent; parent = parent->parent) {
+        depth++;
+    }
+
+    if (depth > NGX_TCCBS_RESP_DEPTH) {
         return NULL;
     }
 
@@ -245,6 +274,27 @@ ngx_tccbs_resp_make_nil(const redisReadTask *task)
 {
     return ngx_tccbs_resp_value(task, NGX_TCCBS_RESP_NIL);
 }
+
+
+#if (HIREDIS_MAJOR >= 1)
+
+/* Without these two hiredis takes the number of the kind for a pointer. */
+
+static void *
+ngx_tccbs_resp_make_double(const redisReadTask *task, double value, char *data,
+    size_t len)
+{
+    return NULL;
+}
+
+
+static void *
+ngx_tccbs_resp_make_bool(const redisReadTask *task, int value)
+{
+    return NULL;
+}
+
+#endif
 
 
 /* The pool has it. */

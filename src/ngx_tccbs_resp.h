@@ -15,12 +15,15 @@
 
 /*
  * The framing of Redis' protocol, version 2, by hiredis.  A server is not
- * trusted: a reply of more than NGX_TCCBS_RESP_SIZE bytes or of more than
- * NGX_TCCBS_RESP_MAX values is an error, and a value is asked for with bounds.
+ * trusted: a reply of more than NGX_TCCBS_RESP_SIZE bytes, of more than
+ * NGX_TCCBS_RESP_MAX values or of more than NGX_TCCBS_RESP_DEPTH arrays in each
+ * other is an error, as is what only version 3 has, and a value is asked for
+ * with bounds.
  */
 
-#define NGX_TCCBS_RESP_SIZE  (512 * 1024)
-#define NGX_TCCBS_RESP_MAX   256
+#define NGX_TCCBS_RESP_SIZE   (512 * 1024)
+#define NGX_TCCBS_RESP_MAX    256
+#define NGX_TCCBS_RESP_DEPTH  8
 
 
 typedef enum {

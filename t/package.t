@@ -70,9 +70,10 @@ sub install {
     runs('apt-get -qq -y --no-install-recommends install /debs/*.deb', $name);
 }
 
-# workers as the kernel sees them: process and inode of its module
+# the workers and the keeper as the kernel sees them: process and inode of its
+# module
 
-sub workers {
+sub children {
     my ($rc, $said) = run('for pid in $(pgrep -P $(cat /run/nginx.pid)); do '
         . "awk -v pid=\$pid '\$6 == \"$module\" { print pid, \$5; exit }' "
         . '/proc/$pid/maps; done');
@@ -81,6 +82,8 @@ sub workers {
 }
 
 sub inode { return (stat "$chroot$module")[1] }
+
+is(`lintian --allow-root -I $old/*.changes 2>&1`, '', 'lintian is silent');
 
 runs('apt-get -qq update', 'packages are known');
 install($old, 'the packages are installed');
@@ -155,8 +158,8 @@ runs("tccbs audit verify $log*", 'both are whole');
 
 # an upgrade
 
-my $before = workers();
-is(scalar keys %$before, 2, 'two workers');
+my $before = children();
+is(scalar keys %$before, 3, 'two workers and the keeper');
 is($_, inode(), 'that run what is installed') for values %$before;
 
 my $said = install($new, 'an upgrade');
@@ -165,11 +168,11 @@ like($said, qr/^Restarting nginx/m, 'it restarts nginx');
 my $after = {};
 
 $t->wait_for(sub {
-    $after = workers();
-    return keys %$after == 2 && !grep { $before->{$_} } keys %$after;
+    $after = children();
+    return keys %$after == 3 && !grep { $before->{$_} } keys %$after;
 }, 90);
 
-is(scalar keys %$after, 2, 'two workers');
+is(scalar keys %$after, 3, 'two workers and the keeper');
 is(scalar(grep { $before->{$_} } keys %$after), 0, 'other ones');
 is($_, inode(), 'that run the new code') for values %$after;
 isnt((values %$before)[0], inode(), 'which is in another file');
@@ -192,7 +195,7 @@ is(system("cd $again && dpkg-deb -R $deb x"
 
 $said = install($again, 'another upgrade');
 like($said, qr/was not restarted/, 'nginx is left alone');
-is_deeply([ sort keys %{workers()} ], [ sort keys %$after ], 'and runs');
+is_deeply([ sort keys %{children()} ], [ sort keys %$after ], 'and runs');
 unlink "$chroot/etc/nginx/tccbs/accounts/broken.conf";
 
 # the unit stops nginx when the call that was sent has its answer

@@ -9,7 +9,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Select;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Redis;
@@ -178,7 +177,9 @@ for (1 .. 5) {
         raw_answer => 1)->{raw} // '', qr/ 204 /, 'somebody else is served');
 }
 
-ok(!IO::Select->new($client->{socket})->can_read(0), 'while it waits');
+# with TLS 1.3 a socket can be read when there are only tickets
+
+is(sysread($client->{socket}, my $byte, 1), undef, 'while it waits');
 is($client->answer->{code}, 'ServiceUnavailable', 'until its time is over');
 cmp_ok(time - $start, '>', 0.9, 'which is a second');
 cmp_ok(time - $start, '<', 1 + 2 * $noise, 'for all questions together');

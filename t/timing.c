@@ -199,7 +199,7 @@ measure(const operation_t *op, uint64_t samples)
     int              class[BATCH];
     double           t, worst, cut;
     stat_t           whole[2], cropped[2];
-    uint64_t         i, k, n, start, calibration[1000];
+    uint64_t         k, n, start, calibration[1000];
     uint64_t         ticks[BATCH];
     static input_t   inputs[BATCH];
 
@@ -208,7 +208,7 @@ measure(const operation_t *op, uint64_t samples)
     cut = 0;
     n = 0;
 
-    for (i = 0; n < samples; i++) {
+    while (n < samples) {
 
         for (k = 0; k < BATCH; k++) {
             class[k] = below(2);

@@ -10,7 +10,8 @@ WRAPPED =	ngx_palloc ngx_pnalloc ngx_pcalloc ngx_alloc ngx_calloc malloc \
 		ngx_thread_task_post EVP_MD_CTX_new
 
 HTTP_INC =	-I$(NGX_DIR)/src/http -I$(NGX_DIR)/src/http/modules \
-		-I$(NGX_DIR)/src/http/v2 -I$(NGX_DIR)/src/event/modules
+		-I$(NGX_DIR)/src/http/v2 -I$(NGX_DIR)/src/http/v3 \
+		-I$(NGX_DIR)/src/event/modules
 
 $(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c
 	@mkdir -p $(@D)

@@ -132,7 +132,19 @@ hostile(void)
         "*x\r\n",
         ":\r\n",
         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
-        "$99999999999999999999999999\r\n"
+        "$99999999999999999999999999\r\n",
+
+        /* the kinds of version 3 */
+
+        ",1.5\r\n",
+        "#t\r\n",
+        "(12345678901234567890\r\n",
+        "=5\r\ntxt:a\r\n",
+        "%1\r\n+a\r\n:1\r\n",
+        "~1\r\n:1\r\n",
+        ">1\r\n:1\r\n",
+        "*1\r\n,1.5\r\n",
+        "*1\r\n#f\r\n"
     };
 
     for (n = 0; n < sizeof(texts) / sizeof(texts[0]); n++) {

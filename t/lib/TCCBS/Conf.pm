@@ -33,6 +33,17 @@ sub account {
         grep { defined $rules{$_} } sort keys %rules) . "}\n";
 }
 
+# 1022001 is 1.22.1
+
+my %version;
+
+sub version {
+    my ($nginx) = @_;
+
+    return $version{$nginx} //= `$nginx -v 2>&1` =~ m{nginx/(\d+)\.(\d+)\.(\d+)}
+        ? $1 * 1_000_000 + $2 * 1_000 + $3 : 0;
+}
+
 # Holes: main, events, http, accounts, server, location, servers (text that is
 # added); daemon, connections, zone, credential, audit, pass, listen, upstream, keepalive,
 # trusted, core_dump (text that replaces).
@@ -59,6 +70,11 @@ sub text {
         keepalive => 'keepalive 4;',
         # who is not root could not look into a worker otherwise
         core_dump => $> == 0 ? '' : 'tccbs_core_dump on;', %p);
+
+    # from 1.29.7 on connections are kept unless this is said
+
+    $p{keepalive} = 'keepalive 0;'
+        if $p{keepalive} eq '' && version($t->{nginx}) >= 1029007;
 
     my $user = $> == 0 ? 'user ' . user() . ';' : '';
 
