@@ -140,10 +140,10 @@ is($holds[0][5], $unknown->{audit_id}, 'and the id of the call');
 is(look('document.querySelectorAll("#decisions tbody tr").length'),
     scalar @{$json->{decisions}}, 'the last decisions');
 like(look('document.getElementById("budget").textContent'),
-    qr/ of 19\.8 allowed, 0 waiting; \d+ a second at most, 13 in the last/,
+    qr/ of 19\.7 allowed, 0 waiting; \d+ a second at most, 13 in the last/,
     'the budget in words');
 like(look('document.getElementById("credentials").textContent'),
-    qr/prod.*good.*19\.8 of 19\.8/, 'the credential');
+    qr/prod.*good.*19\.7 of 19\.7/, 'the credential');
 is(look('document.getElementById("ready").textContent'), 'ready', 'ready');
 
 shot('desktop-light');
