@@ -155,10 +155,7 @@ for my $case (
 }
 
 my ($rc, $said) = $t->check(conf(''));
-my $dump = do {
-    local $ENV{LD_PRELOAD} = $ENV{TCCBS_LD_PRELOAD} // '';
-    `$t->{nginx} -p $dir -e stderr -T -c $dir/conf/check.conf 2>&1`;
-};
+my $dump = $t->nginx("-e stderr -T -c $dir/conf/check.conf");
 
 like($dump, qr/tccbs_key_master/, 'nginx -T');
 unlike($dump, $secrets, 'nginx -T: no secret');
