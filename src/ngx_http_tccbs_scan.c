@@ -108,8 +108,12 @@ ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan)
     }
 
     for (i = 0; i < ctx->nfiles && rc == NGX_OK; i++) {
-        rc = ngx_http_tccbs_scan_lines(ctx, ctx->files[i].map,
-                                       ctx->files[i].map + ctx->files[i].size);
+
+        if (ctx->files[i].map) {
+            rc = ngx_http_tccbs_scan_lines(ctx, ctx->files[i].map,
+                                           ctx->files[i].map
+                                           + ctx->files[i].size);
+        }
     }
 
     if (rc == NGX_OK) {

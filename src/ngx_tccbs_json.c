@@ -155,13 +155,18 @@ ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     ngx_tccbs_wipe(heap, parser.free - heap);
     free(heap);
 
-    if (parser.failed) {
-        return NGX_ERROR;
-    }
-
-    if (status == yajl_status_ok && parser.root) {
+    if (status == yajl_status_ok && parser.root && !parser.failed) {
         *root = parser.root;
         return NGX_OK;
+    }
+
+    /* nor does a part of it stay */
+
+    ngx_tccbs_json_wipe(parser.root);
+    ngx_tccbs_wipe(parser.name.data, parser.name.len);
+
+    if (parser.failed) {
+        return NGX_ERROR;
     }
 
     if (parser.why == NULL) {
@@ -366,6 +371,7 @@ ngx_tccbs_json_add(ngx_tccbs_json_parser_t *parser,
         node->name = parser->name;
 
         if (ngx_tccbs_json_unique(parser, level, node) != NGX_OK) {
+            ngx_tccbs_wipe(node->value.data, node->value.len);
             return NULL;
         }
     }
@@ -548,7 +554,7 @@ ngx_tccbs_json_key(void *data, const unsigned char *text, size_t len)
 {
     ngx_tccbs_json_parser_t *parser = data;
 
-    parser->name.len = len;
+    parser->name.len = 0;
     parser->name.data = ngx_pnalloc(parser->pool, len + 1);
 
     if (parser->name.data == NULL) {
@@ -557,6 +563,7 @@ ngx_tccbs_json_key(void *data, const unsigned char *text, size_t len)
     }
 
     ngx_memcpy(parser->name.data, text, len);
+    parser->name.len = len;
 
     return 1;
 }
@@ -663,4 +670,15 @@ ngx_tccbs_json_get(ngx_tccbs_json_t *node, const char *name)
     }
 
     return NULL;
+}
+
+
+void
+ngx_tccbs_json_wipe(ngx_tccbs_json_t *node)
+{
+    for ( /* void */ ; node; node = node->next) {
+        ngx_tccbs_wipe(node->name.data, node->name.len);
+        ngx_tccbs_wipe(node->value.data, node->value.len);
+        ngx_tccbs_json_wipe(node->child);
+    }
 }

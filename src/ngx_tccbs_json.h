@@ -49,7 +49,8 @@ typedef struct {
  * lone surrogates, invalid or overlong UTF-8, text after the value, and
  * anything over the limits.  The tree does not point into "text".
  * NGX_OK; NGX_DECLINED with a short reason in "why" that quotes no input;
- * NGX_ERROR when there is no memory.
+ * NGX_ERROR when there is no memory.  Of what is refused nothing stays in
+ * "pool".
  */
 ngx_int_t ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
     const ngx_tccbs_json_limits_t *limits, ngx_tccbs_json_t **root,
@@ -57,6 +58,9 @@ ngx_int_t ngx_tccbs_json_parse(ngx_pool_t *pool, const ngx_str_t *text,
 
 /* The member of that name, or NULL, also when "node" is NULL or no object. */
 ngx_tccbs_json_t *ngx_tccbs_json_get(ngx_tccbs_json_t *node, const char *name);
+
+/* Overwrites names and values of a tree that had a secret. */
+void ngx_tccbs_json_wipe(ngx_tccbs_json_t *node);
 
 /* The tree as compact JSON, members in their order. */
 void ngx_tccbs_out_json(ngx_tccbs_out_t *out, const ngx_tccbs_json_t *node);

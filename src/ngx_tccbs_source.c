@@ -31,7 +31,6 @@ typedef struct {
 
 static ngx_int_t ngx_tccbs_source_parse(ngx_pool_t *pool,
     const ngx_str_t *text, ngx_tccbs_json_t **root, ngx_str_t *why);
-static void ngx_tccbs_source_wipe(ngx_tccbs_json_t *node);
 static ngx_int_t ngx_tccbs_source_object(ngx_tccbs_json_t *object,
     ngx_tccbs_json_t *expiry, const ngx_tccbs_source_names_t *names,
     ngx_tccbs_triple_t *triple, ngx_str_t *why);
@@ -190,7 +189,7 @@ ngx_tccbs_source_metadata(ngx_pool_t *pool, const ngx_str_t *text,
                                      &ngx_tccbs_source_temporary, triple, why);
     }
 
-    ngx_tccbs_source_wipe(root);
+    ngx_tccbs_json_wipe(root);
 
     return rc;
 }
@@ -223,7 +222,7 @@ ngx_tccbs_source_sts(ngx_pool_t *pool, const ngx_str_t *text,
                                      &ngx_tccbs_source_temporary, triple, why);
     }
 
-    ngx_tccbs_source_wipe(root);
+    ngx_tccbs_json_wipe(root);
 
     return rc;
 }
@@ -233,31 +232,12 @@ static ngx_int_t
 ngx_tccbs_source_parse(ngx_pool_t *pool, const ngx_str_t *text,
     ngx_tccbs_json_t **root, ngx_str_t *why)
 {
-    ngx_int_t                rc;
     ngx_tccbs_json_limits_t  limits;
 
     limits.depth = 4;
     limits.nodes = 64;
 
-    *root = NULL;
-
-    rc = ngx_tccbs_json_parse(pool, text, &limits, root, why);
-
-    if (rc != NGX_OK) {
-        ngx_tccbs_source_wipe(*root);
-    }
-
-    return rc;
-}
-
-
-static void
-ngx_tccbs_source_wipe(ngx_tccbs_json_t *node)
-{
-    for ( /* void */ ; node; node = node->next) {
-        ngx_tccbs_wipe(node->value.data, node->value.len);
-        ngx_tccbs_source_wipe(node->child);
-    }
+    return ngx_tccbs_json_parse(pool, text, &limits, root, why);
 }
 
 
@@ -366,7 +346,7 @@ ngx_tccbs_source_json(ngx_pool_t *pool, const ngx_str_t *text,
                          "\"secret_key\"");
     }
 
-    ngx_tccbs_source_wipe(root);
+    ngx_tccbs_json_wipe(root);
 
     return rc;
 }

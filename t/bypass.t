@@ -12,16 +12,20 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 use TCCBS::Bypass;
+use TCCBS::HTTP2;
 use TCCBS::Test qw/ copy /;
+use TCCBS::Trust;
 
-my $t = TCCBS::Test->new;
+my $t = TCCBS::Test->new(exempt => [ qr/listen \.\.\. http2/ ]);
+my $pki = $t->{pki}{dir};
 
 my @keys = qw/ team-dr reader writer idle picky limited spent /;
 $t->key($_) for grep { !$t->{keys}{$_} } @keys, 'stranger';
 
-my $mapped = TCCBS::Test::free_port();
+my ($mapped, $h2) = map { TCCBS::Test::free_port() } 1 .. 2;
+my $hosts = 'tccbs_signed_host cbs.intl.tencentcloudapi.com;';
 
-$t->run(location => 'tccbs_signed_host cbs.intl.tencentcloudapi.com;',
+$t->run(location => $hosts,
     accounts => join('', $t->account('team-dr'),
         $t->account('reader', actions => 'DescribeSnapshots'),
         $t->account('writer', actions => 'CopySnapshotCrossRegions'),
@@ -35,6 +39,16 @@ $t->run(location => 'tccbs_signed_host cbs.intl.tencentcloudapi.com;',
         listen 127.0.0.1:$mapped;
         location / {
             tccbs_identity \$http_x_who trusted;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+    }
+    server {
+        listen 127.0.0.1:$h2 ssl http2;
+        server_name cbs.gw.test;
+        ssl_certificate $pki/gateway.crt;
+        ssl_certificate_key $pki/gateway.key;
+        location / {
+            $hosts
             tccbs_pass https://cbs.intl.tencentcloudapi.com;
         }
     }
@@ -54,12 +68,14 @@ my %client = (gateway => {}, mapped => { port => $mapped, plain => 1 },
 my $corpus = TCCBS::Bypass->new(port => $t->{port}, host => 'cbs.gw.test',
     keys => $t->{keys});
 my $log = "$t->{dir}/emulator/emulator.jsonl";
-my (%forwarded, %names);
+my $classes = TCCBS::Bypass::classes("$FindBin::Bin/bypass");
+my (%forwarded, %names, %used, %cases);
 my ($cases, $twins, $expected) = (0, 0, 0);
 
 $expected = () = $t->emulated;
 
 for my $group (TCCBS::Bypass::groups("$FindBin::Bin/bypass")) {
+    my $protocol = $group->{protocol} // 'http';
     my %done;
 
     for my $case (@{$group->{cases}}) {
@@ -68,21 +84,32 @@ for my $group (TCCBS::Bypass::groups("$FindBin::Bin/bypass")) {
         fail("$name: well-formed: $_") for TCCBS::Bypass::malformed($case)
             || ();
         ok(!$names{$name}++, "$name: named once");
+        ok($classes->{$case->{class}}, "$name: its class is in CLASSES.md");
+        $used{$case->{class}}++;
+        $cases{$protocol}++;
 
         if (!$done{TCCBS::Bypass::twin_of($case)}++) {
-            accepted($case, "$name: twin");
+            accepted($case, $protocol, "$name: twin");
             $twins++;
         }
 
-        refused($case, $name);
+        refused($case, $protocol, $name);
         $cases++;
     }
 }
 
 sub exchange {
-    my ($case, $twin, %o) = @_;
+    my ($case, $protocol, $twin, %o) = @_;
 
-    my $built = $corpus->build($case, $twin);
+    my $built = $corpus->build($case, $twin, $protocol);
+
+    if ($protocol eq 'h2') {
+        my $r = TCCBS::HTTP2::exchange(port => $h2, bytes => $built->{bytes},
+            ca => $t->{pki}->path('ca.crt'), name => 'cbs.gw.test');
+        $t->seen($r, raw_answer => 1);
+        return ($r, $built);
+    }
+
     my $r = $t->raw($built->{bytes}, client => $client{$built->{server}},
         timeout => 20, %o);
 
@@ -92,10 +119,10 @@ sub exchange {
 # the twin is forwarded, once, and with its own snapshot
 
 sub accepted {
-    my ($case, $name) = @_;
+    my ($case, $protocol, $name) = @_;
 
     my $size = -s $log;
-    my ($r, $built) = exchange($case, 1);
+    my ($r, $built) = exchange($case, $protocol, 1);
 
     is($r->{code}, '', "$name is accepted")
         or diag($r->{message} || $r->{error} || $r->{raw});
@@ -106,13 +133,14 @@ sub accepted {
 }
 
 sub refused {
-    my ($case, $name) = @_;
+    my ($case, $protocol, $name) = @_;
 
     my %expect = map { $_ => 1 } @{$case->{expect}};
     my $outside = grep { /^(?:HTTP 4xx|closed)$/ } keys %expect;
 
     my $size = -s $log;
-    my ($r, $built) = exchange($case, 0, raw_answer => $outside);
+    my ($r, $built) = exchange($case, $protocol, 0,
+        raw_answer => $outside);
 
     my $got = $r->{response} ? $r->{code} || 'accepted'
         : $r->{status} >= 400 && $r->{status} < 500 ? 'HTTP 4xx'
@@ -127,7 +155,7 @@ sub refused {
     my $own = $got =~ /^(?:InvalidRequest|UnsupportedProtocol|Request\w+)$/;
 
     is($r->{outcome} // ($own ? 'not-sent' : undef), 'not-sent',
-        "$name: told") if $r->{response};
+        "$name: told") if $r->{response} && $protocol ne 'h2';
     is(-s $log, $size, "$name: not forwarded");
 }
 
@@ -142,6 +170,13 @@ is(scalar(grep { ($_->{body} // '') =~ /"(snap-bypass\d+)"/
     && !$forwarded{$1} } @seen), 0, 'none but the twins');
 
 cmp_ok($cases, '>=', 250, "the corpus has $cases cases");
+cmp_ok($cases{h2}, '>=', 50, "$cases{h2} of them in HTTP/2");
+$t->none('each class has a case', grep { !$used{$_} } sort keys %$classes);
 diag("$cases cases, $twins twins");
+
+TCCBS::Trust::figure('Inputs', 'requests of known ways around a gateway, each'
+    . ' next to one that passes', "$cases cases of " . keys(%used)
+    . " classes, $cases{h2} in HTTP/2, 0 forwarded", '>= 250, 0',
+    'prove t/bypass.t');
 
 $t->done;

@@ -97,7 +97,13 @@ for my $name (sort keys %{$t->{credentials}}) {
     my $key = $t->{credentials}{$name}{secret_key};
 
     cmp_ok(found($keeper, $key), '>=', 1, "$name: the keeper has the key");
-    is(found($_, $key), 0, "$name: a worker has not") for $t->workers;
+
+    SKIP: {
+        skip "$name: a sanitizer keeps a copy of its environment", 2
+            if $name eq 'env' && ($ENV{TCCBS_OBJS} // '') =~ /asan/;
+
+        is(found($_, $key), 0, "$name: a worker has not") for $t->workers;
+    }
 }
 
 my $day = (CBS::TC3::derive($fixed->{secret_key},

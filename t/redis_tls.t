@@ -93,7 +93,7 @@ is(code(), '', 'and again');
 
 # what the configuration shows
 
-my $shown = `$t->{nginx} -p $t->{dir} -e stderr -T -c $t->{dir}/nginx.conf 2>&1`;
+my $shown = $t->nginx("-e stderr -T -c $t->{dir}/nginx.conf");
 like($shown, qr/tccbs_redis rediss/, 'the configuration can be shown');
 unlike($shown, $t->secret_pattern, 'without a secret');
 

@@ -90,7 +90,7 @@ cmp_ok($then, '<', $slow / 2, "slower at first, then not: $slow, $then");
 
 my @limits = split(/\n/, $t->slurp('limit.log'));
 my ($least) = sort { $a <=> $b } @limits;
-is($limits[-1], '98.52', 'the limit in the end, less a margin');
+is($limits[-1], '98.52', 'the limit in the end, less its margin');
 cmp_ok($least, '<', 67, 'less while Tencent refused');
 cmp_ok($least, '>', 10, 'but not nothing');
 

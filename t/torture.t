@@ -171,7 +171,7 @@ END
 $t->write_conf(%conf);
 
 torture('configuration', $ANY, sub {
-    my $said = `$t->{nginx} -t -p $t->{dir} -c $t->{dir}/nginx.conf 2>&1`;
+    my $said = $t->nginx("-t -c $t->{dir}/nginx.conf");
     return 'signal ' . ($? & 127) if $? & 127;
     return 'accepted' if counters()->{failed} && $? == 0
         && counters()->{count} < 5;

@@ -1,13 +1,20 @@
 # Fuzz targets: with libFuzzer as $(OBJS)/fuzz/NAME, or with a program of our
 # own, which replays the corpus and changes it blindly, as $(OBJS)/replay/NAME.
 
-FUZZERS =	authorization tc3 request reply audit note
+FUZZERS =	authorization tc3 request reply audit note source http resp scan
 
 FUZZ_SRC =	$(PURE) tools/log.c tools/note.c tools/verify.c
 FUZZ_SAN =	-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 		-fno-sanitize-recover=undefined
-FUZZ_INC =	-std=gnu11 $(NGX_INC) -Itools -It/fuzz
-FUZZ_H =	$(HEADERS) $(wildcard tools/*.h t/fuzz/*.h)
+FUZZ_INC =	-std=gnu11 $(NGX_INC) -Itools -It/fuzz -It/unit
+FUZZ_H =	$(HEADERS) $(wildcard tools/*.h t/fuzz/*.h t/unit/*.h) \
+		src/ngx_http_tccbs_scan.c
+
+# the one that needs hiredis
+
+$(OBJS)/replay/resp: $(OBJS)/replay/src/ngx_tccbs_resp.o
+$(OBJS)/fuzz/resp: $(OBJS)/fuzz/src/ngx_tccbs_resp.o
+$(OBJS)/replay/resp $(OBJS)/fuzz/resp: UNIT_LIBS += -lhiredis
 
 $(OBJS)/replay/%.o: %.c $(FUZZ_H) $(OBJS)/nginx/Makefile
 	@mkdir -p $(@D)

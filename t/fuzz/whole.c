@@ -640,10 +640,7 @@ answer(text_t *in, size_t *at)
 
     /* HTTP/0.9, or a line that is no request: no head, and nothing follows */
 
-    if (in->len - *at > 6
-        && (strncmp(in->data + *at, "<html>", 6) == 0
-            || strncmp(in->data + *at, "{\"Resp", 6) == 0))
-    {
+    if (in->len - *at > 6 && strncmp(in->data + *at, "{\"Resp", 6) == 0) {
         *at = in->len;
         return 1;
     }
@@ -662,16 +659,6 @@ answer(text_t *in, size_t *at)
         && memcmp(head->data, "HTTP/1.1 100 Continue\r\n\r\n", 25) == 0)
     {
         *at += 25;
-        return 1;
-    }
-
-    /* what nginx says before it knows a location; nothing follows */
-
-    if ((strncmp(head->data, "HTTP/1.1 4", 10) == 0
-         || strncmp(head->data, "HTTP/1.1 505 ", 13) == 0)
-        && header(head, "Connection", &value) && fuzz_is(&value, "close"))
-    {
-        *at = in->len;
         return 1;
     }
 

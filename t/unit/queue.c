@@ -254,6 +254,54 @@ test_slots(void)
 }
 
 
+/*
+ * Calls that have their turns but are late for them, as after handshakes that
+ * took long, leave one after the other all the same.
+ */
+
+static void
+test_depart(void)
+{
+    int                      i, n, worst;
+    uint64_t                 at[200];
+    ngx_msec_t               delay;
+    ngx_http_tccbs_budget_t  budget;
+
+    ngx_memzero(&budget, sizeof(budget));
+    now += 60000000;
+    worst = 0;
+
+    for (n = 0, delay = 0; n < 200; now += delay * 1000, delay = 0) {
+
+        if (ngx_http_tccbs_queue_depart(&budget, 1015000 / 20, &delay)
+            != NGX_OK)
+        {
+            worst += (delay == 0 || delay > 51);
+            continue;
+        }
+
+        at[n++] = now;
+    }
+
+    ok(worst == 0, "who has to stay is told for how long");
+    worst = 0;
+
+    for (i = 20; i < n; i++) {
+        worst += (at[i] - at[i - 20] < 1000000);
+    }
+
+    ok(worst == 0, "never 21 leave within a second");
+    ok(at[199] - at[0] < 199 * 51000, "and no slot is left out");
+
+    ngx_http_tccbs_queue_throttled(&budget);
+    now += 60000000;
+    (void) ngx_http_tccbs_queue_depart(&budget, 100000, &delay);
+
+    ok(ngx_http_tccbs_queue_depart(&budget, 100000, &delay) == NGX_AGAIN
+       && delay > 140, "fewer while Tencent refuses");
+}
+
+
 /* Throttled eight times and more, the limit keeps an eighth; then it returns. */
 
 static void
@@ -503,6 +551,7 @@ main(void)
 
     test_model();
     test_slots();
+    test_depart();
     test_shrink();
     test_full_and_dead();
     test_leased();

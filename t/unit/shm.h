@@ -107,6 +107,13 @@ ngx_slab_calloc_locked(ngx_slab_pool_t *pool, size_t size)
 }
 
 
+void *
+ngx_slab_alloc_locked(ngx_slab_pool_t *pool, size_t size)
+{
+    return ngx_slab_calloc_locked(pool, size);
+}
+
+
 void
 ngx_slab_free_locked(ngx_slab_pool_t *pool, void *p)
 {

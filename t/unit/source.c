@@ -10,6 +10,7 @@
 
 #include "ngx_tccbs_crypto.h"
 #include "ngx_tccbs_source.h"
+#include "left.h"
 #include "tap.h"
 
 
@@ -253,6 +254,37 @@ roles(void)
 }
 
 
+/* Half of a file, as one that is being written has it, and what is odd. */
+
+static void
+wiped(void)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        kind         k;
+        const char  *text;
+    } texts[] = {
+        { FILE_JSON, "{\"secret_id\":\"a\",\"secret_key\":\"a-secret\"}" },
+        { FILE_JSON, "{\"secret_id\":\"a\",\"secret_key\":\"a-secret\"" },
+        { FILE_JSON, "{\"secret_key\":\"a-secret\",\"a\":[[[[[1]]]]]}" },
+        { FILE_JSON, "{\"secret_key\":\"b\",\"secret_key\":\"a-secret\"}" },
+        { FILE_JSON, "{\"secret_key\":\"a-\\u0073ecret\",\"x\":1} x" },
+        { FILE_JSON, "{\"a-secret\":" },
+        { METADATA, "{\"Code\":\"No\",\"TmpSecretKey\":\"a-secret\"}" },
+        { STS, "{\"Response\":{\"Credentials\":{\"Token\":\"a-secret\"" },
+        { FILE_INI, "[default]\nsecret_id=a\nsecret_key=a-secret\n" },
+    };
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        (void) parse(texts[i].k, texts[i].text);
+
+        ok(!left_in_pool(pool, "a-secret", NULL),
+           "no secret stays in the pool of %.40s", texts[i].text);
+    }
+}
+
+
 int
 main(void)
 {
@@ -264,6 +296,7 @@ main(void)
     answers();
     lengths();
     roles();
+    wiped();
 
     ngx_destroy_pool(pool);
     ngx_tccbs_crypto_done();

@@ -11,9 +11,10 @@ use Digest::SHA;
 use JSON::XS;
 
 use CBS::TC3;
+use TCCBS::HTTP2;
 
 my @scalars = qw/ method target version body transfer tail account server
-    authorization /;
+    authorization trailers /;
 my %known = map { $_ => 1 } @scalars, qw/ headers first last raw sign /;
 
 # groups(dir): the files of the corpus, decoded
@@ -29,6 +30,27 @@ sub groups {
         $group->{file} = s{.*/}{}r;
         $group;
     } sort glob("$dir/*.json");
+}
+
+# classes(dir): the classes of bugs in CLASSES.md, each with its weakness
+
+sub classes {
+    my ($dir) = @_;
+    my (%classes, $weakness);
+
+    open(my $fh, '<', "$dir/CLASSES.md") or die "$dir/CLASSES.md: $!\n";
+
+    while (<$fh>) {
+        $weakness = $1 if /^## (CWE-\d+): \S/;
+
+        if (/^- (.+)$/) {
+            die "class \"$1\" has no CWE, or two\n"
+                if !$weakness || $classes{$1};
+            $classes{$1} = $weakness;
+        }
+    }
+
+    return \%classes;
 }
 
 # what is wrong with the form of a case, if anything is
@@ -58,7 +80,17 @@ sub new {
     return bless { serial => 0, %o }, $class;
 }
 
+# In HTTP/2 the request line and the host are fields as well.
+
 sub base {
+    my ($protocol) = @_;
+
+    my @line = $protocol eq 'h2'
+        ? ([ ':method', '${method}' ], [ ':scheme', 'https' ],
+            [ ':path', '${target}' ], [ ':authority', '${host}' ])
+        : [ 'Host', '${host}' ];
+    my $case = $protocol eq 'h2' ? sub { [ lc $_[0], $_[1] ] } : sub { [ @_ ] };
+
     return { method => 'POST', target => '/', version => 'HTTP/1.1',
         transfer => 'length', tail => '', account => 'team-dr',
         server => 'gateway', raw => [], sign => {},
@@ -67,13 +99,12 @@ sub base {
         authorization => 'TC3-HMAC-SHA256 '
             . 'Credential=${id}/${date}/${service}/tc3_request, '
             . 'SignedHeaders=${names}, Signature=${signature}',
-        headers => [
-            [ 'Host', '${host}' ],
-            [ 'Content-Type', 'application/json' ],
-            [ 'X-TC-Action', 'CopySnapshotCrossRegions' ],
-            [ 'X-TC-Version', '2017-03-12' ],
-            [ 'X-TC-Region', 'ap-guangzhou' ],
-            [ 'X-TC-Timestamp', '${now}' ],
+        headers => [ @line,
+            $case->('Content-Type', 'application/json'),
+            $case->('X-TC-Action', 'CopySnapshotCrossRegions'),
+            $case->('X-TC-Version', '2017-03-12'),
+            $case->('X-TC-Region', 'ap-guangzhou'),
+            $case->('X-TC-Timestamp', '${now}'),
         ] };
 }
 
@@ -106,12 +137,12 @@ sub apply {
     $request->{sign} = { %{$request->{sign}}, %{$edits->{sign} // {}} };
 }
 
-# build(case, twin): {bytes, account, server, snapshot}
+# build(case, twin, protocol): {bytes, server, snapshot}
 
 sub build {
-    my ($self, $case, $twin) = @_;
+    my ($self, $case, $twin, $protocol) = @_;
 
-    my $request = base();
+    my $request = base($protocol);
     apply($request, $case->{request} // {});
     apply($request, $case->{mutate} // {}) if !$twin;
 
@@ -128,8 +159,9 @@ sub build {
 
     apply($request, $case->{tamper} // {}) if !$twin;
 
-    return { bytes => bytes($request, \%v), server => $request->{server},
-        snapshot => $v{snapshot} };
+    return { server => $request->{server}, snapshot => $v{snapshot},
+        bytes => $protocol eq 'h2' ? frames($request, \%v)
+            : bytes($request, \%v) };
 }
 
 # ${name}, ${now+N}, ${date-N} (days), ${repeat:x:N}
@@ -154,6 +186,8 @@ sub expand {
 sub value {
     my ($request, $name, $v) = @_;
     my ($header) = grep { lc $_->[0] eq $name } @{$request->{headers}};
+    ($header) = grep { $_->[0] eq ':authority' } @{$request->{headers}}
+        if !$header && $name eq 'host';
     return expand($header ? $header->[1] : undef, $v);
 }
 
@@ -242,6 +276,29 @@ sub bytes {
         (map { "$_->[0]: $_->[1]\r\n" } @headers),
         (map { expand($_, $v) . "\r\n" } @{$request->{raw}}),
         "\r\n", $body, expand($request->{tail}, $v));
+}
+
+# The same as frames.  "transfer" is about content-length alone, since a body
+# ends with its last frame.
+
+sub frames {
+    my ($request, $v) = @_;
+
+    $v->{$_} = expand($request->{$_}, $v) for qw/ method target /;
+
+    my $body = expand($request->{body}, $v);
+    my @fields = map { [ map { expand($_, $v) } @$_ ] }
+        @{$request->{headers}};
+
+    push @fields, [ 'authorization', expand($request->{authorization}, $v) ]
+        if $request->{authorization} ne 'none';
+
+    push @fields, [ 'content-length', $request->{transfer} eq 'length'
+        ? length $body : expand($request->{transfer}, $v) ]
+        if $request->{transfer} ne 'none';
+
+    return TCCBS::HTTP2::request(\@fields, $body, $request->{trailers}
+        && [ map { [ map { expand($_, $v) } @$_ ] } @{$request->{trailers}} ]);
 }
 
 # the same request for two cases: one twin is enough for both

@@ -78,6 +78,10 @@ sub text {
 
     my $user = $> == 0 ? 'user ' . user() . ';' : '';
 
+    # a binary that replaces this one gets what is named here
+
+    my $env = $ENV{TCCBS_LD_PRELOAD} ? 'env LD_PRELOAD; env ASAN_OPTIONS;' : '';
+
     return <<END;
 load_module $t->{module};
 $user
@@ -86,7 +90,7 @@ worker_shutdown_timeout 70s;
 daemon $p{daemon};
 pid $dir/nginx.pid;
 error_log $dir/logs/error.log $t->{log};
-$p{main}
+$env $p{main}
 events { worker_connections $p{connections}; $p{events} }
 http {
     access_log $dir/logs/access.log;

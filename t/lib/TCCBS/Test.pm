@@ -398,12 +398,20 @@ sub check_text {
 
     my $path = $self->file('conf/check.conf', $text);
 
+    my $said = $self->nginx("-e stderr -t -c $path");
+
+    return ($? >> 8, $said);
+}
+
+# what nginx says with these arguments
+
+sub nginx {
+    my ($self, $arguments) = @_;
+
     local $ENV{LD_PRELOAD} = $ENV{TCCBS_LD_PRELOAD}
         if $ENV{TCCBS_LD_PRELOAD};
 
-    my $said = `$self->{nginx} -p $self->{dir} -e stderr -t -c $path 2>&1`;
-
-    return ($? >> 8, $said);
+    return `$self->{nginx} -p $self->{dir} $arguments 2>&1`;
 }
 
 sub test_conf { goto &check_text }
