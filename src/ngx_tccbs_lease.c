@@ -509,12 +509,14 @@ ngx_tccbs_lease_status(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
     status->lent = lease->lent;
     status->lapsed = lease->lapsed;
 
-    if (lease->known) {
+    /* a Redis that answers late does nothing: the node is alone all the same */
+
+    if (ngx_tccbs_lease_alone(lease, conf, now)) {
+        status->mode = NGX_TCCBS_LEASE_LOCAL;
+
+    } else if (lease->known) {
         status->mode = NGX_TCCBS_LEASE_SHARED;
         status->asked = lease->uncovered;
-
-    } else if (ngx_tccbs_lease_alone(lease, conf, now)) {
-        status->mode = NGX_TCCBS_LEASE_LOCAL;
     }
 
     /* the state is left as it is: whoever looks must not change what happens */

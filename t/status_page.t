@@ -365,6 +365,9 @@ for my $scheme (qw/ light dark /) {
             "fleet, $scheme, $width: axe is content");
         is_deeply(ask('said')->{talk}, [], "fleet, $scheme, $width: no error");
         shot("fleet-lost-$scheme-$width");
+
+        look('document.getElementById("credentials").scrollIntoView()');
+        shot("part-$scheme-$width", full => JSON::XS::false);
     }
 }
 
