@@ -140,6 +140,10 @@ cmp_ok(redis()->{redis_calls_total}{'not-asked'}, '>', $asked,
 ok($t->wait_for(sub { mode()->{local} }, 20), 'the share of this gateway');
 is_deeply(mode(), { shared => 0, local => 1, closed => 0 }, 'and nothing else');
 
+$m = redis();
+is($m->{redis_call_duration_seconds}{count}, $m->{redis_calls_total}{ok},
+    'what was not answered is not measured');
+
 # it is back
 
 $redis->mode('pass');
