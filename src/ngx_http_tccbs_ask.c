@@ -10,6 +10,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_tccbs_ask.h"
+#include "ngx_http_tccbs_breaker.h"
 
 
 ngx_int_t
@@ -21,17 +22,20 @@ ngx_http_tccbs_ask(ngx_http_tccbs_ctx_t *ctx,
     ngx_msec_t  deadline;
 
     deadline = ctx->mcf->redis->deadline;
+    rc = NGX_DECLINED;
 
-    if (ctx->asking >= deadline) {
-        return NGX_DECLINED;
+    if (ctx->asking < deadline) {
+        rc = ngx_http_tccbs_redis_call(&ctx->ask, script, argv, argc, nkeys,
+                                       deadline - ctx->asking);
     }
-
-    rc = ngx_http_tccbs_redis_call(&ctx->ask, script, argv, argc, nkeys,
-                                   deadline - ctx->asking);
 
     if (rc == NGX_AGAIN) {
         ctx->asked = 1;
         ctx->asked_at = ngx_current_msec;
+
+    } else {
+        ngx_http_tccbs_breaker_count(ctx->mcf->redis,
+                                     NGX_HTTP_TCCBS_BREAKER_NOT_ASKED, 0);
     }
 
     return rc;

@@ -54,6 +54,15 @@ ngx_http_tccbs_count_init(ngx_http_tccbs_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
+    if (mcf->redis) {
+        mcf->redis->metrics = ngx_http_tccbs_metrics_area(mcf->zone,
+                                                 NGX_HTTP_TCCBS_OF_REDIS,
+                                                 &none);
+        if (mcf->redis->metrics == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
     accounts = mcf->accounts.elts;
 
     for (i = 0; i < mcf->accounts.nelts; i++) {

@@ -434,21 +434,9 @@ ngx_http_tccbs_credential_status(ngx_http_tccbs_credential_t *credential,
     time_t now, ngx_http_tccbs_credential_status_t *status)
 {
     ngx_int_t               rc;
-    ngx_uint_t              result;
     ngx_atomic_uint_t       version;
     ngx_http_tccbs_page_t  *page;
     ngx_http_tccbs_grant_t  grant;
-
-    static ngx_str_t        results[] = {
-        ngx_string("none"),
-        ngx_string("ok"),
-        ngx_string("unreadable"),
-        ngx_string("unreachable"),
-        ngx_string("timeout"),
-        ngx_string("unverified"),
-        ngx_string("refused"),
-        ngx_string("unusable")
-    };
 
     ngx_memzero(status, sizeof(ngx_http_tccbs_credential_status_t));
 
@@ -457,21 +445,20 @@ ngx_http_tccbs_credential_status(ngx_http_tccbs_credential_t *credential,
 
     rc = ngx_http_tccbs_grant_read(page, &version, &grant);
 
-    if (rc == NGX_OK) {
+    /* after a reload nobody withdraws what has ended */
+
+    if (rc == NGX_OK && (grant.expires == 0 || grant.expires > now)) {
+        status->valid = 1;
         status->expires = grant.expires;
-        status->valid = (grant.expires == 0 || grant.expires > now);
         status->key_len = ngx_http_tccbs_credential_mask(status->key, grant.id,
                                                          grant.id_len);
     }
 
     ngx_tccbs_wipe(&grant, sizeof(ngx_http_tccbs_grant_t));
 
-    result = ngx_min(page->result, NGX_HTTP_TCCBS_GRANT_UNUSABLE);
-
-    status->source = ngx_http_tccbs_sources[credential->source.kind];
     status->refreshed = (time_t) page->refreshed;
     status->tried = (time_t) page->tried;
-    status->result = results[result];
+    status->result = ngx_min(page->result, NGX_HTTP_TCCBS_GRANT_UNUSABLE);
 }
 
 

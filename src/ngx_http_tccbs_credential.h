@@ -86,14 +86,13 @@ ngx_int_t ngx_http_tccbs_credential_sign(
 /* What may be told of a credential. */
 
 typedef struct {
-    ngx_str_t    source;         /* "file", "env" and so on */
-    u_char       key[NGX_HTTP_TCCBS_CREDENTIAL_MASK];
-    size_t       key_len;        /* of the key id, masked; 0: there is none */
-    time_t       expires;        /* 0: never */
-    time_t       refreshed;      /* when it came from its source, 0: never */
-    time_t       tried;          /* the last try to get it from there */
-    ngx_str_t    result;         /* of that: "ok" or a word for what failed */
-    ngx_uint_t   valid;          /* it signs now */
+    ngx_uint_t                      valid;      /* it signs now */
+    u_char                          key[NGX_HTTP_TCCBS_CREDENTIAL_MASK];
+    size_t                          key_len;    /* masked; 0: not valid */
+    time_t                          expires;    /* 0: never, or not valid */
+    time_t                          refreshed;  /* from its source, 0: never */
+    time_t                          tried;      /* last, to get it from there */
+    ngx_http_tccbs_grant_result_e   result;     /* of that */
 } ngx_http_tccbs_credential_status_t;
 
 /* In any process, and without a secret in the result. */

@@ -45,6 +45,46 @@ static const ngx_str_t  ngx_http_tccbs_records[NGX_HTTP_TCCBS_NKINDS] = {
     ngx_string("anchor")
 };
 
+/* in the order of ngx_http_tccbs_source_e, and of ..._grant_result_e */
+
+static const ngx_str_t  ngx_http_tccbs_sources[] = {
+    ngx_string("none"),
+    ngx_string("file"),
+    ngx_string("env"),
+    ngx_string("role"),
+    ngx_string("assume_role"),
+    ngx_string("oidc")
+};
+
+static const ngx_str_t  ngx_http_tccbs_results[] = {
+    ngx_string("none"),
+    ngx_string("ok"),
+    ngx_string("unreadable"),
+    ngx_string("unreachable"),
+    ngx_string("timeout"),
+    ngx_string("unverified"),
+    ngx_string("refused"),
+    ngx_string("unusable")
+};
+
+static const ngx_str_t  ngx_http_tccbs_modes[] = {
+    ngx_string("shared"),
+    ngx_string("local"),
+    ngx_string("closed")
+};
+
+static const ngx_str_t  ngx_http_tccbs_kinds[] = {
+    ngx_string("rates"),
+    ngx_string("duplicates")
+};
+
+static const ngx_str_t  ngx_http_tccbs_replies[] = {
+    ngx_string("ok"),
+    ngx_string("timeout"),
+    ngx_string("error"),
+    ngx_string("not-asked")
+};
+
 static const ngx_str_t  ngx_http_tccbs_rules[] = {
     ngx_string("actions"),
     ngx_string("from"),
@@ -160,6 +200,7 @@ static const ngx_str_t  ngx_http_tccbs_codes[] = {
 #define NODE        NGX_HTTP_TCCBS_OF_NODE
 #define ACCOUNT     NGX_HTTP_TCCBS_OF_ACCOUNT
 #define CREDENTIAL  NGX_HTTP_TCCBS_OF_CREDENTIAL
+#define REDIS       NGX_HTTP_TCCBS_OF_REDIS
 #define COUNTER     NGX_HTTP_TCCBS_COUNTER
 #define GAUGE       NGX_HTTP_TCCBS_GAUGE
 #define HISTOGRAM   NGX_HTTP_TCCBS_HISTOGRAM
@@ -220,6 +261,44 @@ ngx_http_tccbs_family_t  ngx_http_tccbs_families[] = {
       { BY_SENT, NONE }, 1, 0,
       "How long calls waited for their turn." },
 
+    { "credential_info", GAUGE, CREDENTIAL,
+      { BY("source", ngx_http_tccbs_sources), NONE }, 0, 0,
+      "Where the credential comes from." },
+
+    { "credential_valid", GAUGE, CREDENTIAL, { NONE, NONE }, 0, 0,
+      "Whether the credential signs now." },
+
+    { "credential_expiry_seconds", GAUGE, CREDENTIAL, { NONE, NONE }, 0, 0,
+      "Seconds until the credential in use ends." },
+
+    { "credential_refresh_timestamp_seconds", GAUGE, CREDENTIAL,
+      { NONE, NONE }, 0, 0,
+      "When the credential was taken from its source." },
+
+    { "credential_refresh_result", GAUGE, CREDENTIAL,
+      { BY("result", ngx_http_tccbs_results), NONE }, 0, 0,
+      "How the last try to get the credential from its source ended." },
+
+    { "credential_refreshes_total", COUNTER, CREDENTIAL,
+      { BY("result", ngx_http_tccbs_results), NONE }, 0, 0,
+      "Tries of the keeper to get the credential, by how they ended." },
+
+    { "lease_mode", GAUGE, CREDENTIAL,
+      { BY_SENT, BY("mode", ngx_http_tccbs_modes) }, 0, 0,
+      "Whose slots the calls of a shared limit take." },
+
+    { "lease_slots_held", GAUGE, CREDENTIAL, { BY_SENT, NONE }, 0, 0,
+      "Slots of a shared limit that the gateway holds." },
+
+    { "lease_slots_asked", GAUGE, CREDENTIAL, { BY_SENT, NONE }, 0, 0,
+      "Slots that Redis was asked for and has not yet granted." },
+
+    { "lease_slots_lent_total", COUNTER, CREDENTIAL, { BY_SENT, NONE }, 0, 0,
+      "Slots of a shared limit that Redis has granted." },
+
+    { "lease_slots_lapsed_total", COUNTER, CREDENTIAL, { BY_SENT, NONE }, 0, 0,
+      "Slots that were granted and not used in time." },
+
 
     { "request_duration_seconds", HISTOGRAM, NODE,
       { BY_ACTION, NONE }, 1, 0,
@@ -273,12 +352,41 @@ ngx_http_tccbs_family_t  ngx_http_tccbs_families[] = {
       "Size of the shared memory." },
 
     { "zone_free_bytes", GAUGE, NODE, { NONE, NONE }, 0, 0,
-      "Whole pages of the shared memory that are free." }
+      "Whole pages of the shared memory that are free." },
+
+
+    { "redis_up", GAUGE, REDIS, { NONE, NONE }, 0, 0,
+      "Whether all workers ask Redis." },
+
+    { "redis_open_workers", GAUGE, REDIS, { NONE, NONE }, 0, 0,
+      "Workers that ask nothing, since Redis fails." },
+
+    { "redis_opens_total", COUNTER, REDIS, { NONE, NONE }, 0, 0,
+      "How often a worker has ceased to ask." },
+
+    { "redis_mode_workers", GAUGE, REDIS,
+      { BY("kind", ngx_http_tccbs_kinds), BY("mode", ngx_http_tccbs_modes) },
+      0, 0,
+      "Workers by how they decide now." },
+
+    { "redis_calls_total", COUNTER, REDIS,
+      { BY("result", ngx_http_tccbs_replies), NONE }, 0, 0,
+      "Calls of Redis by how they ended." },
+
+    { "redis_call_duration_seconds", HISTOGRAM, REDIS, { NONE, NONE }, 1, 0,
+      "How long calls of Redis took that were answered." },
+
+    { "redis_servers", GAUGE, REDIS, { NONE, NONE }, 0, 0,
+      "Addresses of Redis that are known." },
+
+    { "redis_nodes", GAUGE, REDIS, { NONE, NONE }, 0, 0,
+      "Gateways that share the limits, as configured." }
 };
 
 #undef NODE
 #undef ACCOUNT
 #undef CREDENTIAL
+#undef REDIS
 #undef COUNTER
 #undef GAUGE
 #undef HISTOGRAM

@@ -37,6 +37,17 @@ typedef enum {
     NGX_HTTP_TCCBS_M_LIMIT_NOW,
     NGX_HTTP_TCCBS_M_QUEUE,
     NGX_HTTP_TCCBS_M_QUEUE_WAIT,
+    NGX_HTTP_TCCBS_M_SOURCE,
+    NGX_HTTP_TCCBS_M_VALID,
+    NGX_HTTP_TCCBS_M_EXPIRY,
+    NGX_HTTP_TCCBS_M_REFRESHED,
+    NGX_HTTP_TCCBS_M_REFRESH_RESULT,
+    NGX_HTTP_TCCBS_M_REFRESHES,
+    NGX_HTTP_TCCBS_M_LEASE_MODE,
+    NGX_HTTP_TCCBS_M_LEASE_HELD,
+    NGX_HTTP_TCCBS_M_LEASE_ASKED,
+    NGX_HTTP_TCCBS_M_LEASE_LENT,
+    NGX_HTTP_TCCBS_M_LEASE_LAPSED,
 
     NGX_HTTP_TCCBS_M_DURATION,
     NGX_HTTP_TCCBS_M_UPSTREAM,
@@ -56,6 +67,15 @@ typedef enum {
     NGX_HTTP_TCCBS_M_ZONE_SIZE,
     NGX_HTTP_TCCBS_M_ZONE_FREE,
 
+    NGX_HTTP_TCCBS_M_REDIS_UP,
+    NGX_HTTP_TCCBS_M_REDIS_OPEN,
+    NGX_HTTP_TCCBS_M_REDIS_OPENS,
+    NGX_HTTP_TCCBS_M_REDIS_MODE,
+    NGX_HTTP_TCCBS_M_REDIS_CALLS,
+    NGX_HTTP_TCCBS_M_REDIS_DURATION,
+    NGX_HTTP_TCCBS_M_REDIS_SERVERS,
+    NGX_HTTP_TCCBS_M_REDIS_NODES,
+
     NGX_HTTP_TCCBS_NMETRICS
 } ngx_http_tccbs_metric_e;
 
@@ -66,6 +86,7 @@ typedef enum {
     NGX_HTTP_TCCBS_OF_NODE = 0,
     NGX_HTTP_TCCBS_OF_ACCOUNT,
     NGX_HTTP_TCCBS_OF_CREDENTIAL,
+    NGX_HTTP_TCCBS_OF_REDIS,              /* none without tccbs_redis */
     NGX_HTTP_TCCBS_NSCOPES
 } ngx_http_tccbs_scope_e;
 
@@ -108,6 +129,15 @@ typedef struct {
 /* The last value of the label "action": not known (yet). */
 
 #define NGX_HTTP_TCCBS_NO_ACTION  2
+
+/* Values of "kind" of redis_mode_workers, and of "mode", as with a lease. */
+
+#define NGX_HTTP_TCCBS_MODE_RATES       0
+#define NGX_HTTP_TCCBS_MODE_DUPLICATES  1
+
+#define NGX_HTTP_TCCBS_MODE_SHARED      0
+#define NGX_HTTP_TCCBS_MODE_LOCAL       1
+#define NGX_HTTP_TCCBS_MODE_CLOSED      2
 
 
 extern ngx_http_tccbs_family_t  ngx_http_tccbs_families[];

@@ -62,6 +62,8 @@ static void ngx_http_tccbs_keeper_fetch(ngx_http_tccbs_keep_t *keep,
     ngx_log_t *log);
 static void ngx_http_tccbs_keeper_fetched(void *data,
     ngx_http_tccbs_grant_result_e result, ngx_str_t *why);
+static void ngx_http_tccbs_keeper_tried(ngx_http_tccbs_credential_t *credential,
+    ngx_http_tccbs_grant_result_e result);
 static void ngx_http_tccbs_keeper_expire(ngx_http_tccbs_keep_t *keep,
     ngx_log_t *log);
 
@@ -395,8 +397,10 @@ ngx_http_tccbs_keeper_reread(ngx_http_tccbs_credential_t *credential,
     if (ngx_http_tccbs_source_read(source, log, &error) != NGX_OK) {
 
         keep->failed = state;
-        credential->page->result = error.err ? NGX_HTTP_TCCBS_GRANT_UNREADABLE
-                                             : NGX_HTTP_TCCBS_GRANT_UNUSABLE;
+        ngx_http_tccbs_keeper_tried(credential,
+                                    error.err
+                                    ? NGX_HTTP_TCCBS_GRANT_UNREADABLE
+                                    : NGX_HTTP_TCCBS_GRANT_UNUSABLE);
 
         ngx_log_error(NGX_LOG_ERR, log, error.err,
                       "tccbs_credential \"%V\" stays as it was, a reload may "
@@ -405,8 +409,7 @@ ngx_http_tccbs_keeper_reread(ngx_http_tccbs_credential_t *credential,
         return 0;
     }
 
-    credential->page->result = NGX_HTTP_TCCBS_GRANT_OK;
-    credential->page->refreshed = ngx_time();
+    ngx_http_tccbs_keeper_tried(credential, NGX_HTTP_TCCBS_GRANT_OK);
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "tccbs_credential \"%V\" was read again, its file has "
@@ -486,7 +489,7 @@ ngx_http_tccbs_keeper_fetched(void *data, ngx_http_tccbs_grant_result_e result,
     source = &credential->source;
 
     keep->busy = 0;
-    credential->page->result = result;
+    ngx_http_tccbs_keeper_tried(credential, result);
 
     if (result == NGX_HTTP_TCCBS_GRANT_OK) {
 
@@ -494,8 +497,6 @@ ngx_http_tccbs_keeper_fetched(void *data, ngx_http_tccbs_grant_result_e result,
         keep->lead = NGX_HTTP_TCCBS_KEEPER_LEAD
                      + ngx_random() % NGX_HTTP_TCCBS_KEEPER_LEAD;
         keep->next = ngx_current_msec + NGX_HTTP_TCCBS_KEEPER_PAUSE;
-
-        credential->page->refreshed = ngx_time();
 
         ngx_http_tccbs_keeper_publish(keep, ngx_cycle->log);
 
@@ -520,6 +521,23 @@ ngx_http_tccbs_keeper_fetched(void *data, ngx_http_tccbs_grant_result_e result,
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "tccbs_credential \"%V\" was not fetched from \"%V\": %V",
                   &credential->name, &source->endpoint.url, why);
+}
+
+
+/* How the try ended that began at page->tried. */
+
+static void
+ngx_http_tccbs_keeper_tried(ngx_http_tccbs_credential_t *credential,
+    ngx_http_tccbs_grant_result_e result)
+{
+    credential->page->result = result;
+
+    if (result == NGX_HTTP_TCCBS_GRANT_OK) {
+        credential->page->refreshed = ngx_time();
+    }
+
+    ngx_http_tccbs_metrics_add(credential->metrics,
+                               NGX_HTTP_TCCBS_M_REFRESHES, result, 0, 1);
 }
 
 

@@ -15,6 +15,7 @@
 
 #define NGX_HTTP_TCCBS_FAILING    1
 #define NGX_HTTP_TCCBS_FULL       2
+#define NGX_HTTP_TCCBS_OPEN       4
 
 
 typedef struct {
@@ -25,7 +26,9 @@ typedef struct {
 
 static void ngx_http_tccbs_metrics_layout(void);
 static void ngx_http_tccbs_metrics_failed(void *data);
-static void ngx_http_tccbs_metrics_processes(ngx_atomic_int_t *cells);
+static void ngx_http_tccbs_metrics_say(ngx_atomic_uint_t which,
+    ngx_atomic_uint_t state);
+static ngx_uint_t ngx_http_tccbs_metrics_processes(ngx_atomic_uint_t state);
 
 
 static ngx_uint_t  ngx_http_tccbs_first[NGX_HTTP_TCCBS_NMETRICS];
@@ -72,7 +75,8 @@ ngx_http_tccbs_metrics_area(ngx_shm_zone_t *zone, ngx_http_tccbs_scope_e scope,
     ngx_str_t   none = ngx_null_string;
 
     static const char  *kinds[] = {
-        "node metrics ", "account metrics ", "credential metrics "
+        "node metrics ", "account metrics ", "credential metrics ",
+        "redis metrics "
     };
 
     size = ngx_http_tccbs_cells[scope] * sizeof(ngx_atomic_t);
@@ -277,9 +281,29 @@ ngx_http_tccbs_metrics_journal(ngx_uint_t failing, ngx_uint_t full)
                                    1);
     }
 
+    ngx_http_tccbs_metrics_say(NGX_HTTP_TCCBS_FAILING|NGX_HTTP_TCCBS_FULL,
+                               (failing ? NGX_HTTP_TCCBS_FAILING : 0)
+                               |(full ? NGX_HTTP_TCCBS_FULL : 0));
+}
+
+
+void
+ngx_http_tccbs_metrics_breaker(ngx_uint_t open)
+{
+    ngx_http_tccbs_metrics_say(NGX_HTTP_TCCBS_OPEN,
+                               open ? NGX_HTTP_TCCBS_OPEN : 0);
+}
+
+
+/* Nobody else writes there. */
+
+static void
+ngx_http_tccbs_metrics_say(ngx_atomic_uint_t which, ngx_atomic_uint_t state)
+{
     if (ngx_http_tccbs_process) {
-        ngx_http_tccbs_process->state = (failing ? NGX_HTTP_TCCBS_FAILING : 0)
-                                        |(full ? NGX_HTTP_TCCBS_FULL : 0);
+        ngx_http_tccbs_process->state = (ngx_http_tccbs_process->state
+                                         & ~which)
+                                        |state;
     }
 }
 
@@ -291,52 +315,62 @@ ngx_http_tccbs_metrics_copy(ngx_atomic_int_t *cells, ngx_atomic_t *area,
     ngx_uint_t         i;
     ngx_atomic_int_t  *skew;
 
+    static struct {
+        ngx_http_tccbs_scope_e    scope;
+        ngx_http_tccbs_metric_e   metric;
+        ngx_atomic_uint_t         state;
+    } processes[] = {
+        { NGX_HTTP_TCCBS_OF_NODE, NGX_HTTP_TCCBS_M_WORKERS, 0 },
+        { NGX_HTTP_TCCBS_OF_NODE, NGX_HTTP_TCCBS_M_FAILING,
+          NGX_HTTP_TCCBS_FAILING },
+        { NGX_HTTP_TCCBS_OF_NODE, NGX_HTTP_TCCBS_M_FULL,
+          NGX_HTTP_TCCBS_FULL },
+        { NGX_HTTP_TCCBS_OF_REDIS, NGX_HTTP_TCCBS_M_REDIS_OPEN,
+          NGX_HTTP_TCCBS_OPEN }
+    };
+
     area = area ? area : ngx_http_tccbs_node;
 
     for (i = 0; i < ngx_http_tccbs_cells[scope]; i++) {
         cells[i] = (ngx_atomic_int_t) area[i];
     }
 
-    if (scope != NGX_HTTP_TCCBS_OF_NODE) {
-        return;
+    if (scope == NGX_HTTP_TCCBS_OF_NODE) {
+        skew = &cells[ngx_http_tccbs_first[NGX_HTTP_TCCBS_M_SKEW]];
+        *skew = *skew ? (*skew - 1) / 2 : NGX_HTTP_TCCBS_UNKNOWN;
     }
 
-    skew = &cells[ngx_http_tccbs_first[NGX_HTTP_TCCBS_M_SKEW]];
-    *skew = *skew ? (*skew - 1) / 2 : NGX_HTTP_TCCBS_UNKNOWN;
-
-    ngx_http_tccbs_metrics_processes(cells);
+    for (i = 0; i < sizeof(processes) / sizeof(processes[0]); i++) {
+        if (processes[i].scope == scope) {
+            cells[ngx_http_tccbs_first[processes[i].metric]] =
+                        ngx_http_tccbs_metrics_processes(processes[i].state);
+        }
+    }
 }
 
 
-static void
-ngx_http_tccbs_metrics_processes(ngx_atomic_int_t *cells)
+/* Workers that say so, or all of them. */
+
+static ngx_uint_t
+ngx_http_tccbs_metrics_processes(ngx_atomic_uint_t state)
 {
-    ngx_uint_t                 i, workers, failing, full;
-    ngx_atomic_uint_t          pid, state;
+    ngx_uint_t                 i, n;
+    ngx_atomic_uint_t          pid;
     ngx_http_tccbs_process_t  *process;
 
-    workers = 0;
-    failing = 0;
-    full = 0;
+    n = 0;
 
     for (i = 0; i < NGX_HTTP_TCCBS_PROCESSES; i++) {
 
         process = &ngx_http_tccbs_processes[i];
         pid = process->pid;
-        state = process->state;
 
-        if (pid == 0
-            || (kill((ngx_pid_t) pid, 0) == -1 && ngx_errno == ESRCH))
+        if (pid && (process->state & state) == state
+            && (kill((ngx_pid_t) pid, 0) != -1 || ngx_errno != ESRCH))
         {
-            continue;
+            n++;
         }
-
-        workers++;
-        failing += (state & NGX_HTTP_TCCBS_FAILING) ? 1 : 0;
-        full += (state & NGX_HTTP_TCCBS_FULL) ? 1 : 0;
     }
 
-    cells[ngx_http_tccbs_first[NGX_HTTP_TCCBS_M_WORKERS]] = workers;
-    cells[ngx_http_tccbs_first[NGX_HTTP_TCCBS_M_FAILING]] = failing;
-    cells[ngx_http_tccbs_first[NGX_HTTP_TCCBS_M_FULL]] = full;
+    return n;
 }

@@ -51,11 +51,13 @@ void ngx_http_tccbs_metrics_skew(time_t theirs);
 
 /*
  * Each worker has a place of its own, until it exits, in which it says whether
- * its journal cannot be written or has no room.
+ * its journal cannot be written or has no room, and whether its breaker of
+ * Redis is open.
  */
 void ngx_http_tccbs_metrics_worker(void);
 void ngx_http_tccbs_metrics_worker_exit(void);
 void ngx_http_tccbs_metrics_journal(ngx_uint_t failing, ngx_uint_t full);
+void ngx_http_tccbs_metrics_breaker(ngx_uint_t open);
 
 /*
  * begin() when a configuration is read, loaded() when it is in use: one that
@@ -66,8 +68,8 @@ void ngx_http_tccbs_metrics_loaded(ngx_uint_t *loaded);
 
 
 /*
- * A copy of an area; NULL is that of the node, where the gauges that are known
- * to this file alone are filled in.
+ * A copy of an area; NULL is that of the node.  The gauges that are known to
+ * this file alone are filled in.
  */
 void ngx_http_tccbs_metrics_copy(ngx_atomic_int_t *cells, ngx_atomic_t *area,
     ngx_http_tccbs_scope_e scope);

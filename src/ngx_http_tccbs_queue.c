@@ -638,3 +638,26 @@ ngx_http_tccbs_queue_lease_answer(ngx_shm_zone_t *zone,
 
     return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
+
+
+ngx_int_t
+ngx_http_tccbs_queue_lease_status(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_budget_t *budget, ngx_tccbs_lease_status_t *status)
+{
+    ngx_slab_pool_t  *shpool;
+
+    if (!budget->leased) {
+        return NGX_DECLINED;
+    }
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    ngx_tccbs_lease_status(&budget->lease, &budget->conf,
+                           ngx_http_tccbs_queue_now(), status);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return NGX_OK;
+}

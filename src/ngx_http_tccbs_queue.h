@@ -104,6 +104,13 @@ ngx_int_t ngx_http_tccbs_queue_lease_ask(ngx_shm_zone_t *zone,
     ngx_http_tccbs_budget_t *budget, ngx_tccbs_lease_ask_t *ask,
     ngx_msec_t *delay);
 
+/*
+ * What may be told of the lease: NGX_OK, or NGX_DECLINED when the limit is not
+ * leased.
+ */
+ngx_int_t ngx_http_tccbs_queue_lease_status(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_budget_t *budget, ngx_tccbs_lease_status_t *status);
+
 /* NGX_ERROR: it makes no sense. */
 ngx_int_t ngx_http_tccbs_queue_lease_answer(ngx_shm_zone_t *zone,
     ngx_http_tccbs_budget_t *budget, ngx_tccbs_lease_ask_t *ask,

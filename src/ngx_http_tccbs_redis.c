@@ -8,6 +8,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_tccbs_breaker.h"
 #include "ngx_http_tccbs_link.h"
 #include "ngx_http_tccbs_redis.h"
 
@@ -33,11 +34,10 @@ typedef struct {
     ngx_http_tccbs_redis_call_t    probe;
     ngx_event_t                    retry;
     ngx_event_t                    linger;    /* keeps an exiting worker */
-    ngx_uint_t                     fails;
+    ngx_http_tccbs_breaker_t       breaker;
     time_t                         said;      /* in the error log */
     unsigned                       up:1;      /* has replied */
     unsigned                       sense:1;   /* of the last reply */
-    unsigned                       open:1;    /* the breaker */
 } ngx_http_tccbs_redis_t;
 
 
@@ -63,17 +63,12 @@ static void ngx_http_tccbs_redis_linger(ngx_event_t *ev);
 
 static void ngx_http_tccbs_redis_failed(ngx_http_tccbs_redis_t *redis,
     ngx_uint_t n, const char *why);
-static ngx_msec_t ngx_http_tccbs_redis_pause(void);
 static void ngx_http_tccbs_redis_retry(ngx_event_t *ev);
 static void ngx_http_tccbs_redis_ask(ngx_http_tccbs_redis_t *redis);
 static void ngx_http_tccbs_redis_probed(ngx_http_tccbs_redis_call_t *call);
 
 
 static ngx_http_tccbs_redis_t  *ngx_http_tccbs_redis;
-
-static const char              *ngx_http_tccbs_redis_policies[] = {
-    "", "refused", "judged by this gateway alone"
-};
 
 
 ngx_int_t
@@ -91,6 +86,8 @@ ngx_http_tccbs_redis_init(ngx_cycle_t *cycle,
     }
 
     redis->conf = conf;
+    redis->breaker.conf = conf;
+    redis->breaker.log = cycle->log;
 
     ngx_queue_init(&redis->entries);
     ngx_queue_init(&redis->notes);
@@ -144,7 +141,7 @@ ngx_http_tccbs_redis_call(ngx_http_tccbs_redis_call_t *call,
 
     redis = ngx_http_tccbs_redis;
 
-    if (redis->open && call != &redis->probe) {
+    if (redis->breaker.open && call != &redis->probe) {
         return NGX_DECLINED;
     }
 
@@ -165,6 +162,7 @@ ngx_http_tccbs_redis_call(ngx_http_tccbs_redis_call_t *call,
 
     call->entry = entry;
     call->reply = NULL;
+    call->began = ngx_http_tccbs_breaker_now();
     call->timer.handler = ngx_http_tccbs_redis_expire;
     call->timer.data = call;
     call->timer.log = redis->link.log;
@@ -210,11 +208,11 @@ ngx_http_tccbs_redis_note(ngx_http_tccbs_script_e script, ngx_str_t *argv,
 
     entry->expires = ngx_current_msec + seconds * 1000;
 
-    if (!redis->open) {
+    if (!redis->breaker.open) {
         ngx_http_tccbs_redis_connect(redis);
     }
 
-    if (redis->open || redis->link.peer.connection == NULL) {
+    if (redis->breaker.open || redis->link.peer.connection == NULL) {
         ngx_http_tccbs_redis_later(redis, entry);
         return;
     }
@@ -252,7 +250,7 @@ ngx_http_tccbs_redis_connect(ngx_http_tccbs_redis_t *redis)
     addr = &conf->addrs[redis->addr++ % conf->naddrs];
 
     if (ngx_http_tccbs_link_connect(&redis->link, addr) != NGX_OK) {
-        ngx_http_tccbs_redis_failed(redis, NGX_HTTP_TCCBS_REDIS_FAILS,
+        ngx_http_tccbs_redis_failed(redis, NGX_HTTP_TCCBS_BREAKER_FAILS,
                                     "cannot connect");
     }
 }
@@ -385,9 +383,9 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
     if (reply->type != NGX_TCCBS_RESP_ERROR) {
 
         redis->up = 1;
-        redis->sense = (entry->call && entry->call != &redis->probe);
+        redis->sense = (entry->call != NULL);
         ngx_http_tccbs_redis_answer(entry, reply);
-        redis->fails = redis->sense ? 0 : redis->fails;
+        redis->breaker.fails = redis->sense ? 0 : redis->breaker.fails;
 
     } else {
 
@@ -400,7 +398,7 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
             ngx_http_tccbs_redis_failed(redis, 1, "scripts fail");
 
         } else if (!ngx_tccbs_resp_is_error(reply, "WRONGTYPE")) {
-            ngx_http_tccbs_redis_failed(redis, NGX_HTTP_TCCBS_REDIS_FAILS,
+            ngx_http_tccbs_redis_failed(redis, NGX_HTTP_TCCBS_BREAKER_FAILS,
                                         "it refuses");
         }
 
@@ -451,16 +449,30 @@ static void
 ngx_http_tccbs_redis_answer(ngx_http_tccbs_command_t *entry,
     ngx_tccbs_resp_t *reply)
 {
+    uint64_t                      began;
+    ngx_http_tccbs_redis_t       *redis;
     ngx_http_tccbs_redis_call_t  *call;
 
     call = entry->call;
 
-    if (call) {
-        ngx_http_tccbs_redis_cancel(call);
-
-        call->reply = reply;
-        call->handler(call);
+    if (call == NULL) {
+        return;
     }
+
+    redis = ngx_http_tccbs_redis;
+    began = call->began;
+
+    ngx_http_tccbs_redis_cancel(call);
+
+    call->reply = reply;
+    call->handler(call);
+
+    /* the handler knows whether the reply is one */
+
+    ngx_http_tccbs_breaker_count(redis->conf,
+                                 (reply && redis->sense)
+                                 ? NGX_HTTP_TCCBS_BREAKER_OK
+                                 : NGX_HTTP_TCCBS_BREAKER_ERROR, began);
 }
 
 
@@ -474,6 +486,8 @@ ngx_http_tccbs_redis_expire(ngx_event_t *ev)
     redis = ngx_http_tccbs_redis;
 
     ngx_http_tccbs_redis_cancel(call);
+    ngx_http_tccbs_breaker_count(redis->conf,
+                                 NGX_HTTP_TCCBS_BREAKER_TIMEOUT, 0);
 
     /* calls wait behind each other, for a probe there is no excuse */
 
@@ -506,7 +520,7 @@ ngx_http_tccbs_redis_down(void *data, const char *why)
 
     if (why) {
         ngx_http_tccbs_redis_failed(redis, redis->up
-                                           ? 1 : NGX_HTTP_TCCBS_REDIS_FAILS,
+                                           ? 1 : NGX_HTTP_TCCBS_BREAKER_FAILS,
                                     why);
     }
 
@@ -609,41 +623,19 @@ ngx_http_tccbs_redis_linger(ngx_event_t *ev)
 }
 
 
-/* The breaker. */
-
 static void
 ngx_http_tccbs_redis_failed(ngx_http_tccbs_redis_t *redis, ngx_uint_t n,
     const char *why)
 {
-    redis->fails += n;
-
-    if (redis->open || redis->fails < NGX_HTTP_TCCBS_REDIS_FAILS) {
+    if (!ngx_http_tccbs_breaker_failed(&redis->breaker, n, why)) {
         return;
     }
-
-    redis->open = 1;
-
-    ngx_log_error(NGX_LOG_ERR, redis->link.log, 0,
-                  "redis %V cannot be used, %s: until then rates and quotas "
-                  "are %s and copies are %s", &redis->conf->name, why,
-                  ngx_http_tccbs_redis_policies[redis->conf->rates],
-                  ngx_http_tccbs_redis_policies[redis->conf->duplicates]);
 
     if (redis->retry.timer_set) {
         ngx_del_timer(&redis->retry);
     }
 
-    ngx_add_timer(&redis->retry, ngx_http_tccbs_redis_pause());
-}
-
-
-/* Workers and gateways do not come back all at once. */
-
-static ngx_msec_t
-ngx_http_tccbs_redis_pause(void)
-{
-    return NGX_HTTP_TCCBS_REDIS_RETRY * 3 / 4
-           + ngx_random() % (NGX_HTTP_TCCBS_REDIS_RETRY / 2);
+    ngx_add_timer(&redis->retry, ngx_http_tccbs_breaker_pause());
 }
 
 
@@ -652,8 +644,8 @@ ngx_http_tccbs_redis_retry(ngx_event_t *ev)
 {
     ngx_http_tccbs_redis_t *redis = ev->data;
 
-    if (redis->open) {
-        ngx_add_timer(&redis->retry, ngx_http_tccbs_redis_pause());
+    if (redis->breaker.open) {
+        ngx_add_timer(&redis->retry, ngx_http_tccbs_breaker_pause());
     }
 
     ngx_http_tccbs_redis_connect(redis);
@@ -666,11 +658,10 @@ ngx_http_tccbs_redis_retry(ngx_event_t *ev)
 
 /* Whether it can be used; when that is known, what is left to say. */
 
-
 static void
 ngx_http_tccbs_redis_ask(ngx_http_tccbs_redis_t *redis)
 {
-    if (!redis->open) {
+    if (!redis->breaker.open) {
         ngx_http_tccbs_redis_flush(redis);
 
     } else if (redis->probe.entry == NULL) {
@@ -688,12 +679,7 @@ ngx_http_tccbs_redis_probed(ngx_http_tccbs_redis_call_t *call)
     ngx_http_tccbs_redis_t *redis = call->data;
 
     if (call->reply) {
-        redis->fails = 0;
-        redis->open = 0;
-
-        ngx_log_error(NGX_LOG_NOTICE, redis->link.log, 0,
-                      "redis %V can be used", &redis->conf->name);
-
+        ngx_http_tccbs_breaker_close(&redis->breaker);
         ngx_http_tccbs_redis_flush(redis);
     }
 }

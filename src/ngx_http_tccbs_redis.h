@@ -15,41 +15,15 @@
 #include <ngx_event_connect.h>
 
 #include "ngx_http_tccbs_command.h"
+#include "ngx_http_tccbs_redis_conf.h"
 #include "ngx_tccbs_resp.h"
 
 
 /*
  * Redis: one pipelined connection of each worker.  Replies come in the order
  * of the calls, so a call that nobody waits for any more keeps its place in
- * that order.  After NGX_HTTP_TCCBS_REDIS_FAILS failures in a row nothing is
- * asked until a probe, about once a second, was able to write.
+ * that order.
  */
-
-#define NGX_HTTP_TCCBS_REDIS_FAILS   3
-#define NGX_HTTP_TCCBS_REDIS_PREFIX  64      /* its length, at most */
-
-
-typedef struct {
-    ngx_str_t                      name;          /* host:port, for messages */
-    ngx_addr_t                    *addrs;
-    ngx_uint_t                     naddrs;
-    ngx_str_t                      user;
-    ngx_str_t                      password;      /* in the arena */
-    ngx_uint_t                     db;
-    ngx_ssl_t                     *ssl;           /* NULL: without TLS */
-    ngx_str_t                      ssl_name;
-    ngx_str_t                      prefix;        /* of all keys */
-    ngx_str_t                      probe;         /* a key of its own */
-    ngx_uint_t                     nodes;         /* gateways that share it */
-    ngx_msec_t                     deadline;
-    ngx_msec_t                     connect_timeout;
-    ngx_uint_t                     rates;         /* without Redis */
-    ngx_uint_t                     duplicates;
-} ngx_http_tccbs_redis_conf_t;
-
-#define NGX_HTTP_TCCBS_REDIS_DENY   1
-#define NGX_HTTP_TCCBS_REDIS_LOCAL  2
-
 
 typedef struct ngx_http_tccbs_redis_call_s  ngx_http_tccbs_redis_call_t;
 
@@ -61,6 +35,7 @@ struct ngx_http_tccbs_redis_call_s {
     ngx_tccbs_resp_t              *reply;         /* NULL: none in time */
     ngx_event_t                    timer;
     ngx_http_tccbs_command_t      *entry;         /* its place in the order */
+    uint64_t                       began;         /* microseconds */
 };
 
 

@@ -24,7 +24,14 @@ static ngx_int_t ngx_http_tccbs_snapshot_accounts(
     ngx_http_tccbs_snapshot_t *s);
 static ngx_int_t ngx_http_tccbs_snapshot_credentials(
     ngx_http_tccbs_snapshot_t *s);
+static void ngx_http_tccbs_snapshot_health(ngx_http_tccbs_snapshot_t *s,
+    ngx_http_tccbs_owner_t *owner);
+static void ngx_http_tccbs_snapshot_lease(ngx_http_tccbs_snapshot_t *s,
+    ngx_http_tccbs_owner_t *owner, ngx_uint_t action);
+static ngx_int_t ngx_http_tccbs_snapshot_redis(ngx_http_tccbs_snapshot_t *s);
 static ngx_int_t ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s);
+static int ngx_libc_cdecl ngx_http_tccbs_snapshot_older(const void *one,
+    const void *two);
 static void ngx_http_tccbs_snapshot_set(ngx_http_tccbs_owner_t *owner,
     ngx_http_tccbs_metric_e metric, ngx_uint_t i, ngx_atomic_int_t value);
 
@@ -50,6 +57,7 @@ ngx_http_tccbs_snapshot(ngx_http_tccbs_main_conf_t *mcf, ngx_pool_t *pool)
     n[NGX_HTTP_TCCBS_OF_NODE] = 1;
     n[NGX_HTTP_TCCBS_OF_ACCOUNT] = mcf->accounts.nelts + 1;
     n[NGX_HTTP_TCCBS_OF_CREDENTIAL] = ngx_max(mcf->credentials.nelts, 1);
+    n[NGX_HTTP_TCCBS_OF_REDIS] = 1;
 
     for (i = 0; i < NGX_HTTP_TCCBS_NSCOPES; i++) {
         if (ngx_array_init(&s->owners[i], pool, n[i],
@@ -69,7 +77,8 @@ ngx_http_tccbs_snapshot(ngx_http_tccbs_main_conf_t *mcf, ngx_pool_t *pool)
         || s->decisions == NULL
         || ngx_http_tccbs_snapshot_accounts(s) != NGX_OK
         || ngx_http_tccbs_snapshot_credentials(s) != NGX_OK
-        || ngx_http_tccbs_snapshot_node(s) != NGX_OK)
+        || ngx_http_tccbs_snapshot_node(s) != NGX_OK
+        || ngx_http_tccbs_snapshot_redis(s) != NGX_OK)
     {
         return NULL;
     }
@@ -180,8 +189,11 @@ ngx_http_tccbs_snapshot_credentials(ngx_http_tccbs_snapshot_t *s)
         }
 
         owner->credential = credential;
+        ngx_http_tccbs_snapshot_health(s, owner);
 
         for (n = 0; n < NGX_TCCBS_NACTIONS; n++) {
+
+            ngx_http_tccbs_snapshot_lease(s, owner, n);
 
             cost = credential->cost[n];
 
@@ -211,6 +223,134 @@ ngx_http_tccbs_snapshot_credentials(ngx_http_tccbs_snapshot_t *s)
 }
 
 
+static void
+ngx_http_tccbs_snapshot_health(ngx_http_tccbs_snapshot_t *s,
+    ngx_http_tccbs_owner_t *owner)
+{
+    ngx_uint_t                            i;
+    ngx_http_tccbs_credential_status_t   *status;
+
+    status = &owner->status;
+
+    ngx_http_tccbs_credential_status(owner->credential, s->now, status);
+
+    for (i = 0;
+         i < ngx_http_tccbs_families[NGX_HTTP_TCCBS_M_SOURCE].labels[0].n;
+         i++)
+    {
+        ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_SOURCE, i,
+                                    (i == owner->credential->source.kind)
+                                    ? 1 : NGX_HTTP_TCCBS_UNKNOWN);
+    }
+
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_VALID, 0,
+                                status->valid);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_EXPIRY, 0,
+                                status->expires
+                                ? status->expires - s->now
+                                : NGX_HTTP_TCCBS_UNKNOWN);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_REFRESHED, 0,
+                                status->refreshed ? status->refreshed
+                                                  : NGX_HTTP_TCCBS_UNKNOWN);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_REFRESH_RESULT,
+                                status->result, 1);
+}
+
+
+static void
+ngx_http_tccbs_snapshot_lease(ngx_http_tccbs_snapshot_t *s,
+    ngx_http_tccbs_owner_t *owner, ngx_uint_t action)
+{
+    ngx_uint_t                 i, n, leased;
+    ngx_tccbs_lease_status_t   lease;
+
+    ngx_memzero(&lease, sizeof(ngx_tccbs_lease_status_t));
+
+    leased = (ngx_http_tccbs_queue_lease_status(s->mcf->zone,
+                                           owner->credential->budget[action],
+                                           &lease)
+              == NGX_OK);
+
+    n = NGX_HTTP_TCCBS_MODE_CLOSED + 1;
+
+    for (i = 0; i < n; i++) {
+        ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_LEASE_MODE,
+                                    action * n + i,
+                                    leased ? (i == lease.mode)
+                                           : NGX_HTTP_TCCBS_UNKNOWN);
+    }
+
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_LEASE_HELD, action,
+                                leased ? (ngx_atomic_int_t) lease.held
+                                       : NGX_HTTP_TCCBS_UNKNOWN);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_LEASE_ASKED, action,
+                                leased ? (ngx_atomic_int_t) lease.asked
+                                       : NGX_HTTP_TCCBS_UNKNOWN);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_LEASE_LENT, action,
+                                leased ? (ngx_atomic_int_t) lease.lent
+                                       : NGX_HTTP_TCCBS_UNKNOWN);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_LEASE_LAPSED, action,
+                                leased ? (ngx_atomic_int_t) lease.lapsed
+                                       : NGX_HTTP_TCCBS_UNKNOWN);
+}
+
+
+/* After the node, whose workers they are. */
+
+static ngx_int_t
+ngx_http_tccbs_snapshot_redis(ngx_http_tccbs_snapshot_t *s)
+{
+    ngx_uint_t                    i, mode, open, workers;
+    ngx_http_tccbs_owner_t       *owner, *node;
+    ngx_http_tccbs_redis_conf_t  *redis;
+
+    redis = s->mcf->redis;
+
+    if (redis == NULL) {
+        return NGX_OK;
+    }
+
+    owner = ngx_http_tccbs_snapshot_owner(s, NGX_HTTP_TCCBS_OF_REDIS,
+                                          &redis->name, redis->metrics);
+    if (owner == NULL) {
+        return NGX_ERROR;
+    }
+
+    node = s->owners[NGX_HTTP_TCCBS_OF_NODE].elts;
+
+    workers = node->cells[ngx_http_tccbs_metrics_first(
+                                                   NGX_HTTP_TCCBS_M_WORKERS)];
+    open = owner->cells[ngx_http_tccbs_metrics_first(
+                                                NGX_HTTP_TCCBS_M_REDIS_OPEN)];
+    open = ngx_min(open, workers);
+
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_REDIS_UP, 0,
+                                open == 0);
+
+    for (i = 0; i <= NGX_HTTP_TCCBS_MODE_DUPLICATES; i++) {
+
+        mode = (i == NGX_HTTP_TCCBS_MODE_RATES) ? redis->rates
+                                                : redis->duplicates;
+        mode = (mode == NGX_HTTP_TCCBS_REDIS_LOCAL)
+               ? NGX_HTTP_TCCBS_MODE_LOCAL : NGX_HTTP_TCCBS_MODE_CLOSED;
+        mode += i * (NGX_HTTP_TCCBS_MODE_CLOSED + 1);
+
+        ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_REDIS_MODE,
+                                    i * (NGX_HTTP_TCCBS_MODE_CLOSED + 1),
+                                    workers - open);
+        ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_REDIS_MODE, mode,
+                                    open);
+    }
+
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_REDIS_SERVERS, 0,
+                                redis->naddrs);
+    ngx_http_tccbs_snapshot_set(owner, NGX_HTTP_TCCBS_M_REDIS_NODES, 0,
+                                redis->nodes);
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s)
 {
@@ -230,6 +370,9 @@ ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s)
 
     held = ngx_http_tccbs_store_held(s->mcf->zone, s->held,
                                      NGX_HTTP_TCCBS_HELD_MAX, &s->nheld);
+
+    ngx_qsort(s->held, s->nheld, sizeof(ngx_http_tccbs_held_t),
+              ngx_http_tccbs_snapshot_older);
 
     shpool = (ngx_slab_pool_t *) s->mcf->zone->shm.addr;
     shm = shpool->data;
@@ -259,6 +402,24 @@ ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s)
     }
 
     return NGX_OK;
+}
+
+
+/* The regions of a call together. */
+
+static int ngx_libc_cdecl
+ngx_http_tccbs_snapshot_older(const void *one, const void *two)
+{
+    const ngx_http_tccbs_held_t  *a, *b;
+
+    a = one;
+    b = two;
+
+    if (a->age != b->age) {
+        return (a->age > b->age) ? -1 : 1;
+    }
+
+    return ngx_memcmp(a->id, b->id, sizeof(a->id));
 }
 
 

@@ -22,6 +22,9 @@ typedef struct {
     ngx_atomic_int_t             *cells;
     ngx_http_tccbs_account_t     *account;       /* or NULL */
     ngx_http_tccbs_credential_t  *credential;
+
+    /* of a credential, its key id masked */
+    ngx_http_tccbs_credential_status_t  status;
 } ngx_http_tccbs_owner_t;
 
 typedef struct {
@@ -29,7 +32,7 @@ typedef struct {
     time_t                        now;
     ngx_msec_t                    msec;
 
-    /* the node; accounts, and "none" as the last one; credentials */
+    /* the node; accounts, and "none" as the last one; credentials; Redis */
     ngx_array_t                   owners[NGX_HTTP_TCCBS_NSCOPES];
 
     ngx_http_tccbs_held_t        *held;

@@ -21,16 +21,6 @@ static char *ngx_http_tccbs_source_env(ngx_conf_t *cf,
     ngx_http_tccbs_source_t *source);
 
 
-ngx_str_t  ngx_http_tccbs_sources[] = {
-    ngx_string("none"),
-    ngx_string("file"),
-    ngx_string("env"),
-    ngx_string("role"),
-    ngx_string("assume_role"),
-    ngx_string("oidc")
-};
-
-
 static struct {
     const char  *name;
     char        *value;                       /* secret, of the environment */

@@ -56,10 +56,6 @@ struct ngx_http_tccbs_source_s {
 };
 
 
-/* The names of the kinds, as in the configuration. */
-extern ngx_str_t  ngx_http_tccbs_sources[];
-
-
 /*
  * A directive of tccbs_credential that names the source: "file", "env", "role",
  * "assume_role" and "oidc".

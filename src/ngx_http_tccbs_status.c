@@ -15,13 +15,14 @@
 #include "ngx_http_tccbs_page.h"
 
 
-typedef ngx_int_t (*ngx_http_tccbs_form_pt)(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
+typedef void (*ngx_http_tccbs_form_pt)(ngx_tccbs_out_t *out,
+    ngx_http_tccbs_snapshot_t *s);
 
 typedef struct {
     ngx_str_t                name;
     ngx_str_t                type;
-    ngx_http_tccbs_form_pt   handler;
+    ngx_http_tccbs_form_pt   write;           /* NULL: the page */
+    ngx_uint_t               unready;         /* status when not ready */
 } ngx_http_tccbs_form_t;
 
 
@@ -29,15 +30,10 @@ static ngx_int_t ngx_http_tccbs_status_handler(ngx_http_request_t *r);
 static ngx_http_tccbs_form_t *ngx_http_tccbs_status_form(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_tccbs_status_local(ngx_http_request_t *r);
-static ngx_int_t ngx_http_tccbs_form_html(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
-static ngx_int_t ngx_http_tccbs_form_json(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
-static ngx_int_t ngx_http_tccbs_form_prometheus(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
-static ngx_int_t ngx_http_tccbs_form_ready(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b);
-static ngx_int_t ngx_http_tccbs_form_out(ngx_tccbs_out_t *out, ngx_buf_t *b);
+static ngx_int_t ngx_http_tccbs_status_body(ngx_http_request_t *r,
+    ngx_http_tccbs_form_t *form, ngx_buf_t *b);
+static void ngx_http_tccbs_status_ready(ngx_tccbs_out_t *out,
+    ngx_http_tccbs_snapshot_t *s);
 static ngx_int_t ngx_http_tccbs_status_headers(ngx_http_request_t *r);
 
 
@@ -45,20 +41,22 @@ static ngx_int_t ngx_http_tccbs_status_headers(ngx_http_request_t *r);
 
 static ngx_http_tccbs_form_t  ngx_http_tccbs_forms[] = {
 
-    { ngx_string("html"), ngx_string("text/html; charset=utf-8"),
-      ngx_http_tccbs_form_html },
+    { ngx_string("html"), ngx_string("text/html; charset=utf-8"), NULL,
+      NGX_HTTP_OK },
 
     { ngx_string("json"), ngx_string("application/json"),
-      ngx_http_tccbs_form_json },
+      ngx_http_tccbs_status_json, NGX_HTTP_OK },
 
     { ngx_string("prometheus"),
       ngx_string("text/plain; version=0.0.4; charset=utf-8"),
-      ngx_http_tccbs_form_prometheus },
+      ngx_http_tccbs_status_prometheus, NGX_HTTP_OK },
+
+    /* for a load balancer: whether calls would be forwarded */
 
     { ngx_string("ready"), ngx_string("text/plain"),
-      ngx_http_tccbs_form_ready },
+      ngx_http_tccbs_status_ready, NGX_HTTP_SERVICE_UNAVAILABLE },
 
-    { ngx_null_string, ngx_null_string, NULL }
+    { ngx_null_string, ngx_null_string, NULL, 0 }
 };
 
 
@@ -103,11 +101,7 @@ ngx_http_tccbs_status_handler(ngx_http_request_t *r)
     r->headers_out.content_type = form->type;
     r->headers_out.content_type_len = form->type.len;
 
-    if (form->handler(r, ngx_http_get_module_main_conf(r,
-                                                     ngx_http_tccbs_module),
-                      b)
-        != NGX_OK)
-    {
+    if (ngx_http_tccbs_status_body(r, form, b) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -140,7 +134,7 @@ ngx_http_tccbs_status_form(ngx_http_request_t *r)
         return ngx_http_tccbs_forms;
     }
 
-    for (form = ngx_http_tccbs_forms; form->handler; form++) {
+    for (form = ngx_http_tccbs_forms; form->name.len; form++) {
         if (ngx_tccbs_same(&form->name, &name)) {
             return form;
         }
@@ -189,103 +183,63 @@ ngx_http_tccbs_status_local(ngx_http_request_t *r)
 }
 
 
-/* The page asks for the JSON form, so that it needs no snapshot of its own. */
-
 static ngx_int_t
-ngx_http_tccbs_form_html(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b)
+ngx_http_tccbs_status_body(ngx_http_request_t *r, ngx_http_tccbs_form_t *form,
+    ngx_buf_t *b)
 {
-    b->pos = ngx_http_tccbs_page;
-    b->last = ngx_http_tccbs_page + sizeof(ngx_http_tccbs_page) - 1;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_form_json(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b)
-{
+    ngx_str_t                   text;
     ngx_tccbs_out_t             out;
     ngx_http_tccbs_snapshot_t  *s;
 
-    s = ngx_http_tccbs_snapshot(mcf, r->pool);
+    if (form->write == NULL) {
+
+        /* the page asks for the JSON form, it needs no snapshot of its own */
+
+        b->pos = ngx_http_tccbs_page;
+        b->last = ngx_http_tccbs_page + sizeof(ngx_http_tccbs_page) - 1;
+
+        return NGX_OK;
+    }
+
+    s = ngx_http_tccbs_snapshot(ngx_http_get_module_main_conf(r,
+                                                      ngx_http_tccbs_module),
+                                r->pool);
     if (s == NULL) {
         return NGX_ERROR;
     }
-
-    ngx_tccbs_out_init(&out, r->pool, 16384);
-    ngx_http_tccbs_status_json(&out, s);
-
-    return ngx_http_tccbs_form_out(&out, b);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_form_prometheus(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b)
-{
-    ngx_tccbs_out_t             out;
-    ngx_http_tccbs_snapshot_t  *s;
-
-    s = ngx_http_tccbs_snapshot(mcf, r->pool);
-    if (s == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_tccbs_out_init(&out, r->pool, 16384);
-    ngx_http_tccbs_status_prometheus(&out, s);
-
-    return ngx_http_tccbs_form_out(&out, b);
-}
-
-
-/* For a load balancer: whether calls would be forwarded. */
-
-static ngx_int_t
-ngx_http_tccbs_form_ready(ngx_http_request_t *r,
-    ngx_http_tccbs_main_conf_t *mcf, ngx_buf_t *b)
-{
-    ngx_tccbs_out_t             out;
-    ngx_http_tccbs_snapshot_t  *s;
-
-    s = ngx_http_tccbs_snapshot(mcf, r->pool);
-    if (s == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_tccbs_out_init(&out, r->pool, 128);
 
     if (s->unready) {
-        r->headers_out.status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        ngx_tccbs_out_lit(&out, "not ready: ");
-        ngx_tccbs_out_raw(&out, (u_char *) s->unready, ngx_strlen(s->unready));
-
-    } else {
-        ngx_tccbs_out_lit(&out, "ready");
+        r->headers_out.status = form->unready;
     }
 
-    ngx_tccbs_out_lit(&out, "\n");
+    ngx_tccbs_out_init(&out, r->pool, 16384);
+    form->write(&out, s);
 
-    return ngx_http_tccbs_form_out(&out, b);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_form_out(ngx_tccbs_out_t *out, ngx_buf_t *b)
-{
-    ngx_str_t  text;
-
-    if (out->failed) {
+    if (out.failed) {
         return NGX_ERROR;
     }
 
-    text = ngx_tccbs_out_str(out);
+    text = ngx_tccbs_out_str(&out);
 
     b->pos = text.data;
     b->last = text.data + text.len;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_tccbs_status_ready(ngx_tccbs_out_t *out, ngx_http_tccbs_snapshot_t *s)
+{
+    if (s->unready) {
+        ngx_tccbs_out_lit(out, "not ready: ");
+        ngx_tccbs_out_raw(out, (u_char *) s->unready, ngx_strlen(s->unready));
+
+    } else {
+        ngx_tccbs_out_lit(out, "ready");
+    }
+
+    ngx_tccbs_out_lit(out, "\n");
 }
 
 

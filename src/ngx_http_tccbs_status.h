@@ -13,7 +13,7 @@
 #include "ngx_tccbs_out.h"
 
 
-/* The forms of the status, each from a snapshot; docs/status.md has both. */
+/* The forms of the status, each from a snapshot; docs/status.md has them. */
 void ngx_http_tccbs_status_json(ngx_tccbs_out_t *out,
     ngx_http_tccbs_snapshot_t *s);
 void ngx_http_tccbs_status_prometheus(ngx_tccbs_out_t *out,

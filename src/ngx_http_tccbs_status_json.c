@@ -16,6 +16,10 @@ static void ngx_http_tccbs_json_accounts(ngx_tccbs_out_t *out,
     ngx_http_tccbs_snapshot_t *s);
 static void ngx_http_tccbs_json_credentials(ngx_tccbs_out_t *out,
     ngx_http_tccbs_snapshot_t *s);
+static void ngx_http_tccbs_json_health(ngx_tccbs_out_t *out,
+    ngx_http_tccbs_owner_t *owner);
+static void ngx_http_tccbs_json_redis(ngx_tccbs_out_t *out,
+    ngx_http_tccbs_snapshot_t *s);
 static void ngx_http_tccbs_json_pace(ngx_tccbs_out_t *out,
     ngx_http_tccbs_pace_t *pace, time_t now);
 static void ngx_http_tccbs_json_held(ngx_tccbs_out_t *out,
@@ -28,8 +32,8 @@ static void ngx_http_tccbs_json_family(ngx_tccbs_out_t *out,
     ngx_http_tccbs_family_t *f, ngx_atomic_int_t *cells);
 static void ngx_http_tccbs_json_histogram(ngx_tccbs_out_t *out,
     ngx_http_tccbs_family_t *f, ngx_atomic_int_t *cells);
-static ngx_uint_t ngx_http_tccbs_json_known(ngx_http_tccbs_family_t *f,
-    ngx_atomic_int_t *cells);
+static ngx_uint_t ngx_http_tccbs_json_known(ngx_atomic_int_t *cells,
+    ngx_uint_t n);
 static void ngx_http_tccbs_json_name(ngx_tccbs_out_t *out, ngx_uint_t *n,
     const char *name);
 static void ngx_http_tccbs_json_text(ngx_tccbs_out_t *out, ngx_uint_t *n,
@@ -66,6 +70,7 @@ ngx_http_tccbs_status_json(ngx_tccbs_out_t *out, ngx_http_tccbs_snapshot_t *s)
 
     ngx_http_tccbs_json_accounts(out, s);
     ngx_http_tccbs_json_credentials(out, s);
+    ngx_http_tccbs_json_redis(out, s);
     ngx_http_tccbs_json_held(out, s);
     ngx_http_tccbs_json_decisions(out, s);
 
@@ -138,6 +143,7 @@ ngx_http_tccbs_json_credentials(ngx_tccbs_out_t *out,
 
         ngx_tccbs_out_lit(out, "{\"name\":");
         ngx_tccbs_out_string(out, owner->name);
+        ngx_http_tccbs_json_health(out, owner);
         ngx_tccbs_out_lit(out, ",\"seconds\":{");
 
         for (n = 0; n < NGX_TCCBS_NACTIONS; n++) {
@@ -157,6 +163,59 @@ ngx_http_tccbs_json_credentials(ngx_tccbs_out_t *out,
     }
 
     ngx_tccbs_out_lit(out, "]");
+}
+
+
+static void
+ngx_http_tccbs_json_health(ngx_tccbs_out_t *out, ngx_http_tccbs_owner_t *owner)
+{
+    ngx_str_t                            key;
+    ngx_http_tccbs_family_t             *f;
+    ngx_http_tccbs_credential_status_t  *status;
+
+    status = &owner->status;
+
+    f = &ngx_http_tccbs_families[NGX_HTTP_TCCBS_M_SOURCE];
+
+    ngx_tccbs_out_lit(out, ",\"source\":");
+    ngx_tccbs_out_string(out,
+                        &f->labels[0].values[owner->credential->source.kind]);
+
+    if (status->key_len) {
+        key.data = status->key;
+        key.len = status->key_len;
+
+        ngx_tccbs_out_lit(out, ",\"key\":");
+        ngx_tccbs_out_string(out, &key);
+    }
+
+    if (status->tried) {
+        f = &ngx_http_tccbs_families[NGX_HTTP_TCCBS_M_REFRESH_RESULT];
+
+        ngx_tccbs_out_lit(out, ",\"tried\":");
+        ngx_tccbs_out_uint(out, status->tried);
+        ngx_tccbs_out_lit(out, ",\"result\":");
+        ngx_tccbs_out_string(out, &f->labels[0].values[status->result]);
+    }
+}
+
+
+static void
+ngx_http_tccbs_json_redis(ngx_tccbs_out_t *out, ngx_http_tccbs_snapshot_t *s)
+{
+    ngx_http_tccbs_owner_t  *owner;
+
+    if (s->owners[NGX_HTTP_TCCBS_OF_REDIS].nelts == 0) {
+        return;
+    }
+
+    owner = s->owners[NGX_HTTP_TCCBS_OF_REDIS].elts;
+
+    ngx_tccbs_out_lit(out, ",\"redis\":{\"name\":");
+    ngx_tccbs_out_string(out, owner->name);
+    ngx_tccbs_out_lit(out, ",\"metrics\":");
+    ngx_http_tccbs_json_metrics(out, owner, NGX_HTTP_TCCBS_OF_REDIS);
+    ngx_tccbs_out_lit(out, "}");
 }
 
 
@@ -311,7 +370,10 @@ ngx_http_tccbs_json_metrics(ngx_tccbs_out_t *out,
         f = &ngx_http_tccbs_families[i];
         cells = owner->cells + ngx_http_tccbs_metrics_first(i);
 
-        if (f->scope == scope && ngx_http_tccbs_json_known(f, cells)) {
+        if (f->scope == scope
+            && ngx_http_tccbs_json_known(cells, f->labels[0].n
+                                                * f->labels[1].n))
+        {
             ngx_http_tccbs_json_name(out, &n, f->name);
             ngx_http_tccbs_json_family(out, f, cells);
         }
@@ -322,9 +384,17 @@ ngx_http_tccbs_json_metrics(ngx_tccbs_out_t *out,
 
 
 static ngx_uint_t
-ngx_http_tccbs_json_known(ngx_http_tccbs_family_t *f, ngx_atomic_int_t *cells)
+ngx_http_tccbs_json_known(ngx_atomic_int_t *cells, ngx_uint_t n)
 {
-    return f->labels[0].name || *cells != NGX_HTTP_TCCBS_UNKNOWN;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (cells[i] != NGX_HTTP_TCCBS_UNKNOWN) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -358,8 +428,9 @@ ngx_http_tccbs_json_family(ngx_tccbs_out_t *out, ngx_http_tccbs_family_t *f,
 
         if (f->labels[0].name) {
 
-            if (f->labels[1].name == NULL
-                && !ngx_http_tccbs_status_shown(f, i, *cells))
+            if (f->labels[1].name
+                ? !ngx_http_tccbs_json_known(cells, f->labels[1].n)
+                : !ngx_http_tccbs_status_shown(f, i, *cells))
             {
                 continue;
             }

@@ -18,6 +18,7 @@
 typedef struct {
     ngx_tccbs_out_t          *out;
     ngx_http_tccbs_family_t  *family;
+    ngx_uint_t                headed;         /* its HELP and TYPE */
     ngx_http_tccbs_owner_t   *owner;
     ngx_uint_t                one;
     ngx_uint_t                two;
@@ -26,6 +27,8 @@ typedef struct {
 
 static void ngx_http_tccbs_prometheus_family(ngx_tccbs_out_t *out,
     ngx_http_tccbs_snapshot_t *s, ngx_http_tccbs_metric_e metric);
+static void ngx_http_tccbs_prometheus_head(ngx_tccbs_out_t *out,
+    ngx_http_tccbs_family_t *f);
 static void ngx_http_tccbs_prometheus_histogram(
     ngx_http_tccbs_sample_t *sample, ngx_atomic_int_t *cells);
 static void ngx_http_tccbs_prometheus_sample(ngx_http_tccbs_sample_t *sample,
@@ -73,22 +76,11 @@ ngx_http_tccbs_prometheus_family(ngx_tccbs_out_t *out,
     ngx_http_tccbs_family_t  *f;
     ngx_http_tccbs_sample_t   sample;
 
-    static const char  *kinds[] = { "counter", "gauge", "histogram" };
-
     f = &ngx_http_tccbs_families[metric];
-
-    ngx_tccbs_out_lit(out, "# HELP tccbs_");
-    ngx_http_tccbs_prometheus_text(out, f->name);
-    ngx_tccbs_out_lit(out, " ");
-    ngx_http_tccbs_prometheus_text(out, f->help);
-    ngx_tccbs_out_lit(out, "\n# TYPE tccbs_");
-    ngx_http_tccbs_prometheus_text(out, f->name);
-    ngx_tccbs_out_lit(out, " ");
-    ngx_http_tccbs_prometheus_text(out, kinds[f->kind]);
-    ngx_tccbs_out_lit(out, "\n");
 
     sample.out = out;
     sample.family = f;
+    sample.headed = 0;
     sample.owner = s->owners[f->scope].elts;
 
     for (n = 0; n < s->owners[f->scope].nelts; n++, sample.owner++) {
@@ -119,6 +111,24 @@ ngx_http_tccbs_prometheus_family(ngx_tccbs_out_t *out,
             }
         }
     }
+}
+
+
+static void
+ngx_http_tccbs_prometheus_head(ngx_tccbs_out_t *out,
+    ngx_http_tccbs_family_t *f)
+{
+    static const char  *kinds[] = { "counter", "gauge", "histogram" };
+
+    ngx_tccbs_out_lit(out, "# HELP tccbs_");
+    ngx_http_tccbs_prometheus_text(out, f->name);
+    ngx_tccbs_out_lit(out, " ");
+    ngx_http_tccbs_prometheus_text(out, f->help);
+    ngx_tccbs_out_lit(out, "\n# TYPE tccbs_");
+    ngx_http_tccbs_prometheus_text(out, f->name);
+    ngx_tccbs_out_lit(out, " ");
+    ngx_http_tccbs_prometheus_text(out, kinds[f->kind]);
+    ngx_tccbs_out_lit(out, "\n");
 }
 
 
@@ -178,11 +188,18 @@ ngx_http_tccbs_prometheus_sample(ngx_http_tccbs_sample_t *sample,
     ngx_tccbs_out_t          *out;
     ngx_http_tccbs_family_t  *f;
 
-    static const char  *owners[] = { NULL, "account", "credential" };
+    static const char  *owners[] = { NULL, "account", "credential", NULL };
 
     out = sample->out;
     f = sample->family;
     n = 0;
+
+    /* what has no sample is not spoken of */
+
+    if (!sample->headed) {
+        sample->headed = 1;
+        ngx_http_tccbs_prometheus_head(out, f);
+    }
 
     ngx_tccbs_out_lit(out, "tccbs_");
     ngx_http_tccbs_prometheus_text(out, f->name);

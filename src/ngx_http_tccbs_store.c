@@ -291,7 +291,7 @@ ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
     ngx_uint_t max, ngx_uint_t *n)
 {
     time_t                    now;
-    ngx_uint_t                i, all;
+    ngx_uint_t                i, k, all, youngest;
     ngx_slab_pool_t          *shpool;
     ngx_http_tccbs_shm_t     *shm;
     ngx_http_tccbs_held_t    *h;
@@ -301,6 +301,7 @@ ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
     shm = shpool->data;
     now = ngx_http_tccbs_zone_now();
     all = 0;
+    youngest = 0;
     *n = 0;
 
     ngx_shmtx_lock(&shpool->mutex);
@@ -312,11 +313,17 @@ ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
                 continue;
             }
 
-            if (all++ >= max) {
+            all++;
+
+            if (*n < max) {
+                h = &held[(*n)++];
+
+            } else if (now - e->since > held[youngest].age) {
+                h = &held[youngest];
+
+            } else {
                 continue;
             }
-
-            h = &held[(*n)++];
 
             ngx_memcpy(h->id, e->id, sizeof(h->id));
             h->age = now - e->since;
@@ -325,6 +332,12 @@ ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
 
             if (h->len) {
                 ngx_memcpy(h->about, e->answer, h->len);
+            }
+
+            for (k = 0; *n == max && k < max; k++) {
+                if (held[k].age < held[youngest].age) {
+                    youngest = k;
+                }
             }
         }
     }

@@ -113,8 +113,8 @@ void ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry);
 
 /*
- * What is held: how many there are, and copies of up to "max" of them; "n" is
- * how many were copied.  A text that is longer is left out.
+ * What is held: how many there are, and copies of the "max" oldest of them, in
+ * no order; "n" is how many were copied.  A text that is longer is left out.
  */
 #define NGX_HTTP_TCCBS_ABOUT  384
 

@@ -395,6 +395,8 @@ ngx_tccbs_lease_add(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
     ngx_uint_t               i;
     ngx_tccbs_lease_slot_t  *slot;
 
+    lease->lent++;
+
     /* not early if the difference is the lowest, not late if the highest */
 
     begin = start - lease->low;
@@ -405,6 +407,7 @@ ngx_tccbs_lease_add(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
         || begin - lease->sent > conf->horizon + 2 * conf->timeout
         || lease->nslots == NGX_TCCBS_LEASE_SLOTS)
     {
+        lease->lapsed++;
         return;
     }
 
@@ -494,6 +497,42 @@ ngx_tccbs_lease_alone(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
 }
 
 
+void
+ngx_tccbs_lease_status(ngx_tccbs_lease_t *lease, ngx_tccbs_lease_conf_t *conf,
+    uint64_t now, ngx_tccbs_lease_status_t *status)
+{
+    ngx_uint_t  i;
+
+    status->mode = NGX_TCCBS_LEASE_CLOSED;
+    status->held = 0;
+    status->asked = 0;
+    status->lent = lease->lent;
+    status->lapsed = lease->lapsed;
+
+    /* a Redis that answers late does nothing: the node is alone all the same */
+
+    if (ngx_tccbs_lease_alone(lease, conf, now)) {
+        status->mode = NGX_TCCBS_LEASE_LOCAL;
+
+    } else if (lease->known) {
+        status->mode = NGX_TCCBS_LEASE_SHARED;
+        status->asked = lease->uncovered;
+    }
+
+    /* the state is left as it is: whoever looks must not change what happens */
+
+    for (i = 0; i < lease->nslots; i++) {
+
+        if (now < lease->slots[i].end) {
+            status->held++;
+
+        } else {
+            status->lapsed++;
+        }
+    }
+}
+
+
 static void
 ngx_tccbs_lease_purge(ngx_tccbs_lease_t *lease, uint64_t now)
 {
@@ -506,6 +545,7 @@ ngx_tccbs_lease_purge(ngx_tccbs_lease_t *lease, uint64_t now)
             lease->slots[n++] = lease->slots[i];
 
         } else {
+            lease->lapsed++;
             lease->slow = ngx_min(lease->slow + NGX_TCCBS_LEASE_SPARE,
                                   NGX_TCCBS_LEASE_SLOWEST);
         }

@@ -109,6 +109,9 @@ typedef struct {
     uint64_t                  alone_before;
     uint64_t                  share;          /* its next call */
 
+    uint64_t                  lent;           /* slots that Redis granted */
+    uint64_t                  lapsed;         /* that nobody used */
+
     ngx_uint_t                nslots;
     ngx_tccbs_lease_slot_t    slots[NGX_TCCBS_LEASE_SLOTS];
 } ngx_tccbs_lease_t;
@@ -209,6 +212,27 @@ void ngx_tccbs_lease_take(ngx_tccbs_lease_t *lease,
 /* Whether the node lives on its share, for a status. */
 ngx_uint_t ngx_tccbs_lease_alone(ngx_tccbs_lease_t *lease,
     ngx_tccbs_lease_conf_t *conf, uint64_t now);
+
+
+/* What may be told of a lease; "lent" is "held", "lapsed" and what was used. */
+
+typedef enum {
+    NGX_TCCBS_LEASE_SHARED = 0,               /* Redis answers */
+    NGX_TCCBS_LEASE_LOCAL,                    /* the node has its share */
+    NGX_TCCBS_LEASE_CLOSED                    /* neither, calls wait */
+} ngx_tccbs_lease_mode_e;
+
+typedef struct {
+    ngx_tccbs_lease_mode_e    mode;
+    ngx_uint_t                held;
+    ngx_uint_t                asked;          /* for calls, not yet granted */
+    uint64_t                  lent;
+    uint64_t                  lapsed;
+} ngx_tccbs_lease_status_t;
+
+void ngx_tccbs_lease_status(ngx_tccbs_lease_t *lease,
+    ngx_tccbs_lease_conf_t *conf, uint64_t now,
+    ngx_tccbs_lease_status_t *status);
 
 
 #endif /* _NGX_TCCBS_LEASE_H_INCLUDED_ */

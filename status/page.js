@@ -117,10 +117,14 @@ function below(histogram, q) {
         : '≤ ' + seconds(bound);
 }
 
+// the day only when it is another one
+
 function at(time) {
     const date = new Date(time * 1000);
+    const today = date.toDateString() === new Date().toDateString();
     return make('time', { datetime: date.toISOString(), class: 'nowrap' },
-        date.toLocaleTimeString('en-GB'));
+        today ? date.toLocaleTimeString('en-GB')
+            : date.toLocaleString('en-GB'));
 }
 
 
@@ -204,35 +208,69 @@ function accounts(s) {
     ], rows) ]);
 }
 
+// what is wrong with a credential, the worst first
+
+const SOON = 300;       // a temporary one was to be fetched anew before that
+
 function health(c) {
     const m = c.metrics;
-    const expiry = m.credential_expiry_seconds;
+    const list = [];
 
-    if (expiry !== undefined && expiry <= 0) { return chip('expired', 'bad'); }
-    if (expiry !== undefined && expiry < 600) {
-        return chip('expires in ' + seconds(expiry), 'warn');
+    if (!m.credential_valid) { list.push([ 'does not sign', 'bad' ]); }
+
+    if (m.credential_expiry_seconds < SOON) {
+        list.push([ 'ends soon', 'warn' ]);
     }
 
-    const limit = m.upstream_limit[COPY];
+    if (c.result && c.result !== 'ok') {
+        list.push([ 'refresh: ' + c.result, 'warn' ]);
+    }
 
-    return limit !== undefined && limit < m.upstream_limit_configured[COPY] * .99
-        ? chip('slowed down by Tencent Cloud', 'warn') : chip('good', 'good');
+    if (cap(m, 'upstream_limit') < cap(m, 'upstream_limit_configured') * .99) {
+        list.push([ 'slowed down by Tencent Cloud', 'warn' ]);
+    }
+
+    return list.length ? list : [ [ 'good', 'good' ] ];
 }
 
-function rate(m) {
-    const limit = m.upstream_limit[COPY];
+const cap = (m, name) => (m[name] || {})[COPY];
 
-    return limit === undefined ? 'no limit'
-        : limit.toFixed(1) + ' of ' + m.upstream_limit_configured[COPY].toFixed(1)
-            + ' / s';
-}
+const failures = m => sum(m.credential_refreshes_total)
+    - m.credential_refreshes_total.ok;
 
 function credentials(s) {
-    const rows = s.credentials.map(c => ({ name: c.name, metrics: c.metrics }));
+    const rows = s.credentials.map(c => ({ name: c.name, source: c.source,
+        key: c.key || '', health: health(c),
+        ends: c.metrics.credential_expiry_seconds === undefined
+            ? c.metrics.credential_valid ? 'never' : ''
+            : 'in ' + seconds(Math.max(0, c.metrics.credential_expiry_seconds)),
+        refreshed: c.metrics.credential_refresh_timestamp_seconds,
+        failures: failures(c.metrics) }));
 
     draw('credentials', rows, () => [ table('Credentials', [
         [ 'Credential', '', c => c.name ],
-        [ 'State', '', health ],
+        [ 'State', '', c => make('span', { class: 'chips' },
+            ...c.health.map(([ text, kind ]) => chip(text, kind))) ],
+        [ 'Source', '', c => c.source ],
+        [ 'Key id', '', c => c.key ? make('code', null, c.key) : '' ],
+        [ 'Ends', 'nowrap', c => c.ends ],
+        [ 'Last refresh', '', c => c.refreshed ? at(c.refreshed) : 'none yet' ],
+        [ 'Failed refreshes', 'n', c => n(c.failures) ],
+    ], rows) ]);
+}
+
+function rate(m) {
+    const now = cap(m, 'upstream_limit');
+
+    return now === undefined ? 'no limit' : now.toFixed(1) + ' of '
+        + cap(m, 'upstream_limit_configured').toFixed(1) + ' / s';
+}
+
+function use(s) {
+    const rows = s.credentials.map(c => ({ name: c.name, metrics: c.metrics }));
+
+    draw('use', rows, () => [ table('Use of the credentials', [
+        [ 'Credential', '', c => c.name ],
         [ 'Allowed now', 'n', c => rate(c.metrics) ],
         [ 'Waiting', 'n', c => n(sum(c.metrics.queue_length)) ],
         [ 'Waited, 99 %', 'n', c => below(c.metrics.queue_wait_seconds[COPY],
@@ -243,6 +281,81 @@ function credentials(s) {
         [ 'Refused for the rate', 'n', c =>
             n(sum(c.metrics.upstream_throttled_total)) ],
     ], rows) ]);
+}
+
+
+// gateways that share a Redis
+
+const decided = { shared: 'with the others', local: 'on its own',
+    closed: 'refused' };
+const granted = { shared: [ 'from Redis', 'good' ],
+    local: [ 'share of this gateway', 'warn' ],
+    closed: [ 'none, calls wait', 'bad' ] };
+
+const there = modes => Object.entries(modes).filter(([, value]) => value);
+
+function workers(modes) {
+    const some = there(modes);
+
+    return some.map(([ mode, value ]) => decided[mode]
+        + (some.length > 1 ? ' (' + n(value) + ')' : '')).join(', ');
+}
+
+const worst = modes => modes.closed ? 'bad' : modes.local ? 'warn' : '';
+
+function leases(s) {
+    return s.credentials.flatMap(c => Object.entries(c.metrics.lease_mode || {})
+        .map(([ action, modes ]) => {
+            const of = name => c.metrics['lease_slots_' + name][action];
+
+            return { name: c.name, action, mode: (there(modes)[0] || [])[0],
+                held: of('held'), asked: of('asked'), lent: of('lent_total'),
+                lapsed: of('lapsed_total') };
+        }));
+}
+
+function fleet(s) {
+    $('fleet').hidden = !s.redis;
+
+    if (!s.redis) { return; }
+
+    const m = s.redis.metrics;
+    const calls = m.redis_calls_total;
+    const { rates, duplicates } = m.redis_mode_workers;
+    const up = m.redis_up === 1;
+
+    draw('redis', up, () => [ up ? chip('Redis is used', 'good')
+        : chip('Redis cannot be used', 'bad') ]);
+
+    const list = [
+        [ 'Redis', s.redis.name ],
+        [ 'Gateways', n(m.redis_nodes) ],
+        [ 'Rates and quotas', workers(rates), worst(rates) ],
+        [ 'Copies', workers(duplicates), worst(duplicates) ],
+        [ 'Workers without Redis', n(m.redis_open_workers) + ' of '
+            + n(s.node.workers), up ? '' : 'bad' ],
+        [ 'Times a worker lost it', n(m.redis_opens_total) ],
+        [ 'Calls answered', n(calls.ok) ],
+        [ 'Answered, 99 %', below(m.redis_call_duration_seconds, .99) ],
+        [ 'Too late', n(calls.timeout) ],
+        [ 'Failed', n(calls.error) ],
+        [ 'Decided without asking', n(calls['not-asked']) ],
+        [ 'Addresses', n(m.redis_servers) ],
+    ];
+
+    draw('shared', list, () => facts(list));
+
+    const rows = leases(s);
+
+    draw('leases', rows, () => rows.length ? [ table('Slots', [
+        [ 'Credential', '', l => l.name ],
+        [ 'Action', '', l => l.action === COPY ? 'copy' : 'look' ],
+        [ 'Slots', '', l => l.mode ? chip(...granted[l.mode]) : '' ],
+        [ 'Held', 'n', l => n(l.held) ],
+        [ 'Asked for', 'n', l => n(l.asked) ],
+        [ 'Lent', 'n', l => n(l.lent) ],
+        [ 'Not used in time', 'n', l => n(l.lapsed) ],
+    ], rows) ] : []);
 }
 
 const kinds = { allowed: 'good', refused: 'bad', duplicate: 'warn',
@@ -342,7 +455,7 @@ function budget(s) {
     const used = c.seconds[COPY];
     const end = Math.floor(s.time) - 1;
     const times = used.map((_, i) => end - used.length + 1 + i);
-    const limit = c.metrics.upstream_limit[COPY];
+    const limit = cap(c.metrics, 'upstream_limit');
     const peak = Math.max(...used);
     const top = Math.max(limit || 0, peak, 1);
 
@@ -391,7 +504,8 @@ function budget(s) {
 let said = {};
 
 function say(s) {
-    const now = { ready: s.ready, holds: s.node.holds };
+    const now = { ready: s.ready, holds: s.node.holds,
+        redis: s.redis && s.redis.metrics.redis_up };
     const news = [];
 
     if (said.ready !== undefined && said.ready !== now.ready) {
@@ -401,6 +515,13 @@ function say(s) {
 
     if (said.holds !== undefined && now.holds > said.holds) {
         news.push('There are ' + now.holds + ' unknown outcomes to settle.');
+    }
+
+    if (said.redis !== undefined && now.redis !== undefined
+        && said.redis !== now.redis)
+    {
+        news.push(now.redis ? 'Redis is used again.'
+            : 'Redis cannot be used.');
     }
 
     said = now;
@@ -421,8 +542,8 @@ function show(s) {
     $('version').textContent = 'ngx_http_tccbs_module ' + s.version
         + ', nginx ' + s.nginx;
 
-    for (const part of [ tiles, budget, holds, accounts, credentials,
-        decisions, node, say ])
+    for (const part of [ tiles, budget, use, holds, accounts, credentials,
+        fleet, decisions, node, say ])
     {
         part(s);
     }

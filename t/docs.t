@@ -145,6 +145,22 @@ for my $words ($usage =~ /(?:^|(?<= ))tccbs ((?:[a-z]+ )+)/g) {
     like($manual, qr/^\.TP\n\.B tccbs $words$/m, "the manual has \"$words\"");
 }
 
+# the map of the sources has each file
+
+my $map = slurp('docs/internals.md') =~ s/.*?^## Files\n(.*?)^## .*/$1/msr;
+my %mapped;
+
+for my $part (split(/^\*\*Services/m, $map)) {
+    my $pure = %mapped ? '' : 'pure ';
+    $mapped{$pure . $_} = 1 for map { /`([\w.]+)`/g }
+        $part =~ /^\| (`[^|]*) \|/mg;
+}
+
+for my $name (map { m{/([^/]+)\.[ch]$} } glob("$root/src/*.[ch]")) {
+    my $stem = $name =~ s/^ngx_tccbs_/pure /r =~ s/^ngx_http_tccbs_//r;
+    ok($mapped{$stem} || $mapped{"$name.h"}, "the map has $name");
+}
+
 # pages: each is found from README, and what a link leads to is there
 
 my @pages = map { s{^\Q$root\E/}{}r } glob("$root/*.md $root/docs/*.md");

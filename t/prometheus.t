@@ -14,6 +14,8 @@ use IO::Socket::INET;
 use JSON::XS;
 use POSIX qw/ WNOHANG /;
 use Test::More;
+use TCCBS::Redis;
+use TCCBS::Sources;
 use TCCBS::Status qw/ status samples /;
 use TCCBS::Test qw/ copy /;
 
@@ -40,10 +42,16 @@ for my $alert ($alerts =~ /- alert: (\w+)/g) {
 # a gateway with something to show
 
 my $t = TCCBS::Test->new;
+my $redis = TCCBS::Redis->new($t);
+my $sources = TCCBS::Sources->new($t);
+
+$sources->role('cvm', $sources->issue(3000));
 
 $t->run(accounts => $t->account('team-dr', quota => '100/d'),
     credential => "tccbs_credential prod { file $t->{dir}/keys/prod.json;
-        limit 20r/s; }",
+        limit 20r/s; }
+        tccbs_credential cvm { role gw-role url=" . $sources->url('cvm') . '; }',
+    http => 'tccbs_redis ' . $redis->url . ' nodes=2;',
     server => 'location = /tccbs { tccbs_status; allow 127.0.0.1; deny all; }');
 
 $t->faults({ kind => 'delay', ms => 0, headers =>
@@ -51,6 +59,10 @@ $t->faults({ kind => 'delay', ms => 0, headers =>
 $t->call('CopySnapshotCrossRegions', copy()) for 1 .. 3;
 $t->call('CopySnapshotCrossRegions', copy(DestinationRegions =>
     [ 'eu-frankfurt' ]));
+
+ok($t->wait_for(sub { status($t, 'prometheus')->{body}
+    =~ /^tccbs_credential_valid\{credential="cvm"\} 1/m }, 30),
+    'a credential that ends');
 
 # a Prometheus of its own
 

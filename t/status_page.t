@@ -16,6 +16,8 @@ use IPC::Open2;
 use JSON::XS;
 use Test::More;
 use Time::HiRes qw/ sleep /;
+use TCCBS::Redis;
+use TCCBS::Sources;
 use TCCBS::Status qw/ status /;
 use TCCBS::Test qw/ copy /;
 
@@ -142,8 +144,11 @@ is(look('document.querySelectorAll("#decisions tbody tr").length'),
 like(look('document.getElementById("budget").textContent'),
     qr/ of 19\.7 allowed, 0 waiting; \d+ a second at most, 13 in the last/,
     'the budget in words');
+like(look('document.getElementById("use").textContent'),
+    qr/prod.*19\.7 of 19\.7/, 'what of it is used');
 like(look('document.getElementById("credentials").textContent'),
-    qr/prod.*good.*19\.7 of 19\.7/, 'the credential');
+    qr/prod.*good.*file.*AKID.{2}\*{4}.{4}never/, 'the credential');
+ok(!look('document.getElementById("fleet").offsetHeight'), 'no fleet');
 is(look('document.getElementById("ready").textContent'), 'ready', 'ready');
 
 shot('desktop-light');
@@ -266,8 +271,109 @@ my %asked = map { $_ => 1 } map { s/[?].*//r } @{ask('said')->{asked}};
 is_deeply([ grep { !/^data:/ } sort keys %asked ], [ $url ],
     'it asks nobody else');
 
+# a gateway of a fleet, with credentials of all kinds
+
+my $redis = TCCBS::Redis->new($t);
+my $sources = TCCBS::Sources->new($t);
+
+$sources->role('cvm', $sources->issue(6000));
+$sources->role('late', $sources->issue(6000));
+$sources->role('soon', $sources->issue(200));
+$sources->faults(late => '404');
+
+my $wire = $redis->wire;
+my $fleet = $t->another(%{$t->{conf}}, http => "tccbs_redis $wire nodes=3;",
+    credential => "tccbs_credential prod { file $t->{dir}/keys/prod.json; }\n"
+    . join('', map { "tccbs_credential $_ { role gw-role url="
+        . $sources->url($_) . "; }\n" } qw/ cvm late soon /));
+
+my $there = "https://127.0.0.1:$fleet->{port}/tccbs";
+
+ok($t->wait_for(sub {
+    my $json = status($fleet, 'json')->{json};
+    my %result = map { $_->{name} => $_->{result} // '' }
+        @{$json->{credentials}};
+    my $mode = $json->{credentials}[0]{metrics}{lease_mode}{$action};
+    $result{cvm} eq 'ok' && $result{soon} eq 'ok'
+        && $result{late} eq 'refused' && $mode->{shared};
+}, 30), 'a gateway of a fleet');
+
+$fleet->call($action, copy()) for 1 .. 3;
+
+sub rows {
+    my ($id) = @_;
+    return look("Object.fromEntries([...document.querySelectorAll("
+        . "'#$id tbody tr')].map(r => [r.querySelector('th').textContent,"
+        . " Object.fromEntries([...r.querySelectorAll('td')].map("
+        . "c => [c.dataset.name, c.textContent]))]))");
+}
+
+sub shared {
+    return look("Object.fromEntries([...document.querySelectorAll("
+        . "'#shared > div')].map(d => [d.querySelector('dt').textContent,"
+        . " d.querySelector('dd').textContent]))");
+}
+
+ask('open', url => $there, width => 1280, height => 900);
+
+my $shown = rows('credentials');
+my %state = map { $_ => $shown->{$_}{State} } keys %$shown;
+
+is_deeply(\%state, { prod => 'good', cvm => 'good', soon => 'ends soon',
+    late => 'does not signrefresh: refused' }, 'how well each is');
+is($shown->{cvm}{Source}, 'role', 'where it is from');
+like($shown->{cvm}{Ends}, qr/^in (99|100) min$/, 'when it ends');
+is($shown->{late}{Ends}, '', 'there is nothing that ends');
+is($shown->{late}{'Last refresh'}, 'none yet', 'nor came');
+cmp_ok($shown->{late}{'Failed refreshes'}, '>=', 1, 'what has failed');
+is($shown->{prod}{'Failed refreshes'}, 0, 'what has not');
+
+my ($id) = $t->slurp('keys/prod.json') =~ /(AKID\w+)/;
+is($shown->{prod}{'Key id'}, substr($id, 0, 6) . '****' . substr($id, -4),
+    'a key id that is masked');
+
+is(look('document.getElementById("redis").textContent'), 'Redis is used',
+    'Redis');
+is(shared()->{$_}, 'with the others', "$_: with the others")
+    for 'Rates and quotas', 'Copies';
+is(shared()->{Gateways}, 3, 'three gateways');
+cmp_ok(shared()->{'Calls answered'} =~ tr/0-9//cdr, '>=', 9, 'calls');
+is(rows('leases')->{prod}{Slots}, 'from Redis', 'slots');
+ok(seen('document.querySelector("#leases [data-name=Lent]").textContent > 2'),
+    'that were lent');
+
+shot('fleet-light');
+
+$redis->cut_wire;
+ok(seen('document.getElementById("redis").textContent'
+    . ' === "Redis cannot be used"'), 'a Redis that is gone');
+is(shared()->{'Rates and quotas'}, 'on its own', 'rates');
+is(shared()->{Copies}, 'refused', 'copies');
+is(shared()->{'Workers without Redis'}, '1 of 1', 'the worker');
+ok(seen('document.querySelector("#leases [data-name=Slots]").textContent'
+    . ' === "share of this gateway"'), 'and its share');
+like(look('document.getElementById("says").textContent'),
+    qr/Redis cannot be used/, 'is told to who cannot see it');
+
+for my $scheme (qw/ light dark /) {
+    for my $width (1280, 375) {
+        ask('open', url => $there, width => 0 + $width, height => 800,
+            scheme => $scheme);
+        is(look('document.documentElement.scrollWidth <= innerWidth'),
+            JSON::XS::true, "fleet, $scheme, $width: not wider than the page");
+        is_deeply(ask('axe')->{violations}, [],
+            "fleet, $scheme, $width: axe is content");
+        is_deeply(ask('said')->{talk}, [], "fleet, $scheme, $width: no error");
+        shot("fleet-lost-$scheme-$width");
+
+        look('document.getElementById("credentials").scrollIntoView()');
+        shot("part-$scheme-$width", full => JSON::XS::false);
+    }
+}
+
 # a gateway that is gone
 
+ask('open', url => $url, width => 1280, height => 900);
 $t->stop;
 ok(seen('document.getElementById("ready").dataset.state === "bad"'),
     'no answer is not taken for good');

@@ -622,6 +622,70 @@ shares(void)
 }
 
 
+/* What is told of a lease, which must not change it. */
+
+static ngx_uint_t
+told(uint64_t now, ngx_tccbs_lease_mode_e mode, ngx_uint_t held,
+    ngx_uint_t asked, uint64_t lent, uint64_t lapsed)
+{
+    ngx_tccbs_lease_t         before;
+    ngx_tccbs_lease_status_t  status;
+
+    before = lease;
+
+    ngx_tccbs_lease_status(&lease, &conf, now, &status);
+
+    return ngx_memcmp(&before, &lease, sizeof(lease)) == 0
+           && status.mode == mode && status.held == held
+           && status.asked == asked && status.lent == lent
+           && status.lapsed == lapsed;
+}
+
+
+static void
+status(void)
+{
+    uint64_t  wait, account, now, end;
+
+    contact();
+    demand(10001000, 3);
+    ok(told(10001500, NGX_TCCBS_LEASE_SHARED, 0, 3, 0, 0), "three are asked");
+
+    (void) answer(10002800,
+                  "1000001200 1 1000020000 000000000000000a 1000070750 "
+                  "000000000000000a");
+    ok(told(10002800, NGX_TCCBS_LEASE_SHARED, 2, 1, 2, 0),
+       "two are lent and held, one is still asked");
+
+    now = lease.slots[0].begin;
+    (void) ngx_tccbs_lease_next(&lease, &conf, now, conf.cost, &account,
+                                &wait);
+    ngx_tccbs_lease_take(&lease, &conf, now, conf.cost, 0);
+    ok(told(now, NGX_TCCBS_LEASE_SHARED, 1, 1, 2, 0), "one is used");
+
+    end = lease.slots[0].end;
+    ok(told(end - 1, NGX_TCCBS_LEASE_SHARED, 1, 1, 2, 0)
+       && told(end, NGX_TCCBS_LEASE_SHARED, 0, 1, 2, 1), "the other lapses");
+
+    (void) ngx_tccbs_lease_next(&lease, &conf, end, conf.cost, &account,
+                                &wait);
+    ok(told(end, NGX_TCCBS_LEASE_SHARED, 0, 1, 2, 1), "once");
+
+    /* slots that come when they are over */
+
+    demand(10101000, 1);
+    (void) answer(10149000, "1000149000 1 1000050000 000000000000000a");
+    ok(lease.lent == 3 && lease.lapsed == 2, "one that comes too late");
+
+    demand(10201000, 1);
+    ngx_tccbs_lease_failed(&lease, &ask);
+    ok(told(10202000, NGX_TCCBS_LEASE_CLOSED, 0, 0, 3, 2), "Redis is lost");
+    ok(told(lease.alone - 1, NGX_TCCBS_LEASE_CLOSED, 0, 0, 3, 2)
+       && told(lease.alone, NGX_TCCBS_LEASE_LOCAL, 0, 0, 3, 2),
+       "and then there is the share");
+}
+
+
 int
 main(void)
 {
@@ -632,6 +696,7 @@ main(void)
     slots();
     answers();
     shares();
+    status();
 
     fd = redis_start();
     ok(fd != -1, "redis-server has started");

@@ -40,7 +40,12 @@ sub flat {
     my %labels = (requests_total => [ 'action', 'code' ],
         outcomes_total => [ 'action', 'outcome' ],
         decisions_total => [ 'decision' ], refusals_total => [ 'rule' ],
-        audit_records_total => [ 'kind' ]);
+        audit_records_total => [ 'kind' ], credential_info => [ 'source' ],
+        credential_refresh_result => [ 'result' ],
+        credential_refreshes_total => [ 'result' ],
+        lease_mode => [ 'action', 'mode' ],
+        redis_mode_workers => [ 'kind', 'mode' ],
+        redis_calls_total => [ 'result' ]);
     my %flat;
 
     my $family = sub {
@@ -77,7 +82,10 @@ sub flat {
         $walk->($value, 0, @$owner);
     };
 
+    my $redis = $json->{redis} ? $json->{redis}{metrics} : {};
+
     $family->([], $_, $json->{node}{$_}) for keys %{$json->{node}};
+    $family->([], $_, $redis->{$_}) for keys %$redis;
 
     for my $of (qw/ account credential /) {
         for my $owner (@{$json->{"${of}s"}}) {

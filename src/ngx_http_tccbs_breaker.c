@@ -1,0 +1,97 @@
+
+/*
+ * Copyright (C) the ngx_http_tccbs_module authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_http_tccbs_breaker.h"
+
+
+#define NGX_HTTP_TCCBS_BREAKER_PAUSE  1000    /* milliseconds, about */
+
+
+static const char  *ngx_http_tccbs_breaker_policies[] = {
+    "", "refused", "judged by this gateway alone"
+};
+
+
+ngx_uint_t
+ngx_http_tccbs_breaker_failed(ngx_http_tccbs_breaker_t *breaker, ngx_uint_t n,
+    const char *why)
+{
+    ngx_http_tccbs_redis_conf_t  *conf;
+
+    breaker->fails += n;
+
+    if (breaker->open || breaker->fails < NGX_HTTP_TCCBS_BREAKER_FAILS) {
+        return 0;
+    }
+
+    conf = breaker->conf;
+    breaker->open = 1;
+
+    ngx_http_tccbs_metrics_breaker(1);
+    ngx_http_tccbs_metrics_add(conf->metrics, NGX_HTTP_TCCBS_M_REDIS_OPENS, 0,
+                               0, 1);
+
+    ngx_log_error(NGX_LOG_ERR, breaker->log, 0,
+                  "redis %V cannot be used, %s: until then rates and quotas "
+                  "are %s and copies are %s", &conf->name, why,
+                  ngx_http_tccbs_breaker_policies[conf->rates],
+                  ngx_http_tccbs_breaker_policies[conf->duplicates]);
+
+    return 1;
+}
+
+
+void
+ngx_http_tccbs_breaker_close(ngx_http_tccbs_breaker_t *breaker)
+{
+    breaker->fails = 0;
+    breaker->open = 0;
+
+    ngx_http_tccbs_metrics_breaker(0);
+
+    ngx_log_error(NGX_LOG_NOTICE, breaker->log, 0,
+                  "redis %V can be used", &breaker->conf->name);
+}
+
+
+/* Workers and gateways do not come back all at once. */
+
+ngx_msec_t
+ngx_http_tccbs_breaker_pause(void)
+{
+    return NGX_HTTP_TCCBS_BREAKER_PAUSE * 3 / 4
+           + ngx_random() % (NGX_HTTP_TCCBS_BREAKER_PAUSE / 2);
+}
+
+
+uint64_t
+ngx_http_tccbs_breaker_now(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+void
+ngx_http_tccbs_breaker_count(ngx_http_tccbs_redis_conf_t *conf,
+    ngx_http_tccbs_breaker_e result, uint64_t began)
+{
+    ngx_http_tccbs_metrics_add(conf->metrics, NGX_HTTP_TCCBS_M_REDIS_CALLS,
+                               result, 0, 1);
+
+    if (result == NGX_HTTP_TCCBS_BREAKER_OK) {
+        ngx_http_tccbs_metrics_observe(conf->metrics,
+                                       NGX_HTTP_TCCBS_M_REDIS_DURATION, 0,
+                                       ngx_http_tccbs_breaker_now() - began);
+    }
+}
