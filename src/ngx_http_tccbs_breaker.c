@@ -84,7 +84,7 @@ ngx_http_tccbs_breaker_now(void)
 
 void
 ngx_http_tccbs_breaker_count(ngx_http_tccbs_redis_conf_t *conf,
-    ngx_http_tccbs_breaker_e result, uint64_t began)
+    ngx_http_tccbs_breaker_e result, uint64_t took)
 {
     ngx_http_tccbs_metrics_add(conf->metrics, NGX_HTTP_TCCBS_M_REDIS_CALLS,
                                result, 0, 1);
@@ -92,6 +92,6 @@ ngx_http_tccbs_breaker_count(ngx_http_tccbs_redis_conf_t *conf,
     if (result == NGX_HTTP_TCCBS_BREAKER_OK) {
         ngx_http_tccbs_metrics_observe(conf->metrics,
                                        NGX_HTTP_TCCBS_M_REDIS_DURATION, 0,
-                                       ngx_http_tccbs_breaker_now() - began);
+                                       took);
     }
 }

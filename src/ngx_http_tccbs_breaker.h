@@ -53,9 +53,9 @@ typedef enum {
 /* Microseconds, to measure a call with. */
 uint64_t ngx_http_tccbs_breaker_now(void);
 
-/* A call that began then has ended; what has a reply is measured. */
+/* A call has ended after so many microseconds, which count with a reply. */
 void ngx_http_tccbs_breaker_count(ngx_http_tccbs_redis_conf_t *conf,
-    ngx_http_tccbs_breaker_e result, uint64_t began);
+    ngx_http_tccbs_breaker_e result, uint64_t took);
 
 
 #endif /* _NGX_HTTP_TCCBS_BREAKER_H_INCLUDED_ */

@@ -449,7 +449,7 @@ static void
 ngx_http_tccbs_redis_answer(ngx_http_tccbs_command_t *entry,
     ngx_tccbs_resp_t *reply)
 {
-    uint64_t                      began;
+    uint64_t                      took;
     ngx_http_tccbs_redis_t       *redis;
     ngx_http_tccbs_redis_call_t  *call;
 
@@ -460,7 +460,7 @@ ngx_http_tccbs_redis_answer(ngx_http_tccbs_command_t *entry,
     }
 
     redis = ngx_http_tccbs_redis;
-    began = call->began;
+    took = ngx_http_tccbs_breaker_now() - call->began;
 
     ngx_http_tccbs_redis_cancel(call);
 
@@ -472,7 +472,7 @@ ngx_http_tccbs_redis_answer(ngx_http_tccbs_command_t *entry,
     ngx_http_tccbs_breaker_count(redis->conf,
                                  (reply && redis->sense)
                                  ? NGX_HTTP_TCCBS_BREAKER_OK
-                                 : NGX_HTTP_TCCBS_BREAKER_ERROR, began);
+                                 : NGX_HTTP_TCCBS_BREAKER_ERROR, took);
 }
 
 

@@ -51,7 +51,7 @@ $t->run(accounts => $t->account('team-dr', quota => '100/d'),
     credential => "tccbs_credential prod { file $t->{dir}/keys/prod.json;
         limit 20r/s; }
         tccbs_credential cvm { role gw-role url=" . $sources->url('cvm') . '; }',
-    http => 'tccbs_redis ' . $redis->url . ' nodes=2;',
+    http => 'tccbs_redis ' . $redis->url . ' nodes=2 deadline=1s;',
     server => 'location = /tccbs { tccbs_status; allow 127.0.0.1; deny all; }');
 
 $t->faults({ kind => 'delay', ms => 0, headers =>

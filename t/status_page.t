@@ -282,7 +282,7 @@ $sources->role('soon', $sources->issue(200));
 $sources->faults(late => '404');
 
 my $wire = $redis->wire;
-my $fleet = $t->another(%{$t->{conf}}, http => "tccbs_redis $wire nodes=3;",
+my $fleet = $t->another(%{$t->{conf}}, http => "tccbs_redis $wire nodes=3 deadline=300ms;",
     credential => "tccbs_credential prod { file $t->{dir}/keys/prod.json; }\n"
     . join('', map { "tccbs_credential $_ { role gw-role url="
         . $sources->url($_) . "; }\n" } qw/ cvm late soon /));
