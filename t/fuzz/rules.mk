@@ -55,5 +55,7 @@ fuzz-whole:
 	tools/fuzz-whole $(or $(NGX_SRC),$(OBJS)/nginx-src) $(OBJS)
 	tools/fuzz -t $(FUZZ_TIME) whole
 
+FUZZ_SECONDS =	60
+
 fuzz-ci:
-	$(MAKE) fuzz FUZZ_TIME=60
+	$(MAKE) fuzz FUZZ_TIME=$(FUZZ_SECONDS)
