@@ -272,6 +272,7 @@ for my $case (
     [ '${HTTP_X_caller}', qr/value of "\$HTTP_X_caller"/ ],
     [ '$ssl_client_s_dn$arg_who', qr/value of "\$arg_who"/ ],
     [ '$cookie_who', qr/add "trusted" when/ ],
+    [ '$ssl_server_name', qr/add "trusted" when/ ],
     [ '$remote_user', qr/use "\$ssl_client_s_dn"/ ],
     [ '$http_x_caller trust', qr/invalid parameter "trust", "trusted" is/ ],
     [ 'team-dr trusted', qr/value with a variable/ ],

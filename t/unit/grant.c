@@ -114,14 +114,15 @@ none(ngx_http_tccbs_page_t *page)
 int
 main(void)
 {
-    ngx_http_tccbs_page_t  *a, *b;
+    ngx_http_tccbs_page_t  *a, *b, *longer;
 
     (void) ngx_tccbs_crypto_init();
 
+    longer = adopt("ab", 1, 1);
     a = adopt("a", 1, 1);
     b = adopt("b", 1, 1);
 
-    ok(a && b && a != b, "a page for each name");
+    ok(a && b && a != b && a != longer, "a page for each name");
     ok(none(a) && none(b), "without a grant");
 
     ok(publish(a, 1, "key-1", "token") == NGX_OK && reads(a, "key-1"),

@@ -146,7 +146,8 @@ test_answer(void)
 {
     start();
 
-    ok(claim(1, 1, 0) == NGX_OK, "a new one is claimed");
+    ok(claim(1, 1, 0) == NGX_OK
+       && mine->owner == (ngx_atomic_uint_t) ngx_pid, "a new one is claimed");
     ok(claim(1, 2, 0) == NGX_AGAIN && of(1), "and flies for the next");
     ok(look(1) == NGX_OK, "nothing is known of it");
     ok(claim(2, 2, 0) == NGX_OK, "another one in the same bucket");
@@ -169,10 +170,12 @@ test_answer(void)
 
     /* an answer that is for those who waited */
 
+    mine->sent = 1;
     answer("rejected", 1);
     ok(claim(3, 6, 1) == NGX_DONE && is(&found.answer, "rejected"),
        "who waited gets it");
-    ok(claim(3, 6, 0) == NGX_OK, "who comes later makes a call");
+    ok(claim(3, 6, 0) == NGX_OK && mine->sent == 0,
+       "who comes later makes a call, of which nothing was sent");
     ok(claim(3, 7, 1) == NGX_AGAIN && of(6), "for which the next ones wait");
 
     answer("made", 0);
