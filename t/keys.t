@@ -255,6 +255,10 @@ for my $case (
     [ 'quotes inside', "$key cert=\"CN=x\"", '', qr/with quotes around/ ],
     [ 'short fingerprint', "$key cert=sha256:00", '',
         qr/64 hexadecimal digits/ ],
+    [ 'long fingerprint', "$key cert=sha256:" . '0' x 66, '',
+        qr/64 hexadecimal digits/ ],
+    [ 'no file', "AKIDgwodd nope:$t->{keys}{'team-dr'}{path}", '',
+        qr/must be in a file of its own/ ],
     [ 'parameter', "$key until=2026-12-31", '',
         qr/invalid parameter "until=2026-12-31".*"expires=date" or/ ],
 ) {
@@ -271,5 +275,22 @@ for my $case (
 is($rc, 0, 'an expired key is no error');
 like($said, qr/\[warn\].*the key "$first->{id}" has expired, remove it in/,
     'but said');
+
+# what a file of a key may hold
+
+for my $case ([ 'short', 'x' x 31, 1 ], [ 'shortest', 'x' x 32, 0 ],
+    [ 'longest', 'x' x 256, 0 ], [ 'long', 'x' x 257, 1 ],
+    [ 'a blank', 'x' x 20 . ' ' . 'x' x 20, 1 ],
+    [ 'a byte above ASCII', 'x' x 40 . "\xe9", 1 ])
+{
+    my ($what, $text, $refused) = @$case;
+    my $path = $t->file('keys/odd', "$text\n", 0400);
+    my ($rc, $said) = $t->check(accounts => $t->account('team-dr',
+        key => "AKIDgwodd file:$path"));
+
+    is($rc ? 1 : 0, $refused, "a key: $what");
+    like($said, qr/must hold one line|is too long|longer/, "a key: $what: says so")
+        if $refused;
+}
 
 $t->done;
