@@ -148,15 +148,17 @@ sub begun {
     return sub { $client->exchange(substr($bytes, -10)) };
 }
 
-my @copies = map { copy() } 0 .. 2;
+my @copies = map { copy() } 0 .. 3;
 my $gone = begun('second', $copies[0]);
 my $stays = begun('derived', $copies[1]);
 my $again = begun('subject', $copies[2]);
+my $bound = begun('print', $copies[3]);
 
 $t->{keys}{subject}{secret} = TCCBS::Test::random(40);
 $t->{secrets}{$t->{keys}{subject}{secret}} = 1;
 $t->file('keys/subject', "$t->{keys}{subject}{secret}\n", 0400);
 
+$bound{print} = 'CN=another';
 $t->write_conf(conf(second => ''));
 my %old = map { $_ => 1 } $t->workers;
 ok($t->reload(keep => 1), 'reloaded without the key');
@@ -167,6 +169,9 @@ is($gone->()->{code}, 'AuthFailure.SecretIdNotFound',
 is($t->sent($copies[0]), 0, 'nothing was sent');
 is($again->()->{code}, 'AuthFailure.SecretIdNotFound',
     'a secret that was changed is gone at once');
+is($bound->()->{code}, 'AuthFailure.SecretIdNotFound',
+    'and so is a key with another certificate');
+$bound{print} = "sha256:$pretty";
 ok(scalar(grep { $old{$_} } $t->workers), 'the old worker is there');
 is($stays->()->{code}, '', 'and takes the keys that stay');
 is($t->sent($copies[1]), 1, 'once');
