@@ -30,7 +30,7 @@ $pki->cert('team-x', 'clients', '/O=example/CN=team-x');
 # the files of the examples, with other paths and ports
 
 my %port = map { $_ => TCCBS::Test::free_port() }
-    qw/ session service header optional /;
+    qw/ session service header clear optional /;
 
 sub example {
     my ($name, $listen) = @_;
@@ -105,7 +105,14 @@ my $more = <<END;
         listen 127.0.0.1:$port{header};
         underscores_in_headers on;
         location / {
-            tccbs_identity \$http_x_caller trusted;
+            tccbs_identity \$http_X_Caller trusted;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+    }
+    server {
+        listen 127.0.0.1:$port{clear};
+        location / {
+            tccbs_identity \$ssl_client_s_dn;
             tccbs_pass https://cbs.intl.tencentcloudapi.com;
         }
     }
@@ -265,6 +272,11 @@ is(header([ 'X-Caller', $me ], [ 'X-Caller', $_ ]), $refused, "two: $_")
 is(header([ 'X-Caller', $me ], [ 'X_Caller', 'x' ]), $refused,
     'one that is spelt another way');
 
+# a connection without TLS has no certificate
+
+is($t->call($action, copy(), client => { port => $port{clear},
+    plain => 1 })->{code}, $refused, 'no TLS, no certificate');
+
 # what a client could choose needs a word
 
 for my $case (
@@ -286,7 +298,7 @@ for my $case (
         "$value: message");
 }
 
-for my $value ('$ssl_client_s_dn', '$ssl_client_s_dn/$http_x_who trusted',
+for my $value ('signature', '$ssl_client_s_dn', '$ssl_client_s_dn/$http_x_who trusted',
     '$ssl_client_fingerprint')
 {
     is(($t->check(location => "tccbs_identity $value;"))[0], 0, $value);

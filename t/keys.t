@@ -148,15 +148,17 @@ sub begun {
     return sub { $client->exchange(substr($bytes, -10)) };
 }
 
-my @copies = map { copy() } 0 .. 2;
+my @copies = map { copy() } 0 .. 3;
 my $gone = begun('second', $copies[0]);
 my $stays = begun('derived', $copies[1]);
 my $again = begun('subject', $copies[2]);
+my $bound = begun('print', $copies[3]);
 
 $t->{keys}{subject}{secret} = TCCBS::Test::random(40);
 $t->{secrets}{$t->{keys}{subject}{secret}} = 1;
 $t->file('keys/subject', "$t->{keys}{subject}{secret}\n", 0400);
 
+$bound{print} = 'CN=another';
 $t->write_conf(conf(second => ''));
 my %old = map { $_ => 1 } $t->workers;
 ok($t->reload(keep => 1), 'reloaded without the key');
@@ -167,6 +169,9 @@ is($gone->()->{code}, 'AuthFailure.SecretIdNotFound',
 is($t->sent($copies[0]), 0, 'nothing was sent');
 is($again->()->{code}, 'AuthFailure.SecretIdNotFound',
     'a secret that was changed is gone at once');
+is($bound->()->{code}, 'AuthFailure.SecretIdNotFound',
+    'and so is a key with another certificate');
+$bound{print} = "sha256:$pretty";
 ok(scalar(grep { $old{$_} } $t->workers), 'the old worker is there');
 is($stays->()->{code}, '', 'and takes the keys that stay');
 is($t->sent($copies[1]), 1, 'once');
@@ -255,6 +260,10 @@ for my $case (
     [ 'quotes inside', "$key cert=\"CN=x\"", '', qr/with quotes around/ ],
     [ 'short fingerprint', "$key cert=sha256:00", '',
         qr/64 hexadecimal digits/ ],
+    [ 'long fingerprint', "$key cert=sha256:" . '0' x 66, '',
+        qr/64 hexadecimal digits/ ],
+    [ 'no file', "AKIDgwodd nope:$t->{keys}{'team-dr'}{path}", '',
+        qr/must be in a file of its own/ ],
     [ 'parameter', "$key until=2026-12-31", '',
         qr/invalid parameter "until=2026-12-31".*"expires=date" or/ ],
 ) {
@@ -271,5 +280,22 @@ for my $case (
 is($rc, 0, 'an expired key is no error');
 like($said, qr/\[warn\].*the key "$first->{id}" has expired, remove it in/,
     'but said');
+
+# what a file of a key may hold
+
+for my $case ([ 'short', 'x' x 31, 1 ], [ 'shortest', 'x' x 32, 0 ],
+    [ 'longest', 'x' x 256, 0 ], [ 'long', 'x' x 257, 1 ],
+    [ 'a blank', 'x' x 20 . ' ' . 'x' x 20, 1 ],
+    [ 'a byte above ASCII', 'x' x 40 . "\xe9", 1 ])
+{
+    my ($what, $text, $refused) = @$case;
+    my $path = $t->file('keys/odd', "$text\n", 0400);
+    my ($rc, $said) = $t->check(accounts => $t->account('team-dr',
+        key => "AKIDgwodd file:$path"));
+
+    is($rc ? 1 : 0, $refused, "a key: $what");
+    like($said, qr/must hold one line|is too long|longer/, "a key: $what: says so")
+        if $refused;
+}
 
 $t->done;
