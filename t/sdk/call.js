@@ -6,6 +6,9 @@
  * params, method} from stdin and prints an array of what the SDK returned or threw.
  */
 
+// Node.js 18 tries one address of localhost only, and the gateway has 127.0.0.1
+require("dns").setDefaultResultOrder("ipv4first");
+
 const { cbs } = require("tencentcloud-sdk-nodejs/tencentcloud/services/cbs");
 
 async function call(c) {
