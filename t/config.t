@@ -84,6 +84,9 @@ my @cases = (
         accounts => account(key => "$key->{id} file:$dir/keys") ],
     [ 'key in the configuration', qr/file of its own, use "file:path"/,
         accounts => account(key => "$key->{id} $key->{secret}") ],
+    [ 'short secret', qr/32 to 256/,
+        accounts => account(key => "$key->{id} file:"
+            . $t->file('keys/brief', ('k' x 31) . "\n", 0400)) ],
     [ 'key id', qr/invalid gateway key id "a\/b/,
         accounts => account(key => "a/b12345 file:$key->{path}") ],
     [ 'region', qr/invalid region "Beijing"/,

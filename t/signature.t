@@ -199,6 +199,13 @@ $r = $client->call($action, $copy, stamp => $stamp,
     version => '2018-03-12');
 is($r->{code}, $failure, 'captured: other version');
 
+# for as long as its timestamp is good, not for a moment
+
+sleep 2;
+$r = $client->call($action, $copy, stamp => $stamp,
+    region => 'ap-shanghai');
+is($r->{code}, $failure, 'captured: other region, later');
+
 # anonymous noise is summed up, refusals of an account are recorded
 
 $t->stop;
@@ -207,7 +214,7 @@ is(scalar(grep { !$_->{account} && $_->{decision} ne 'anonymous' }
     $t->audit(kind => 'refusal')), 0, 'no record each for noise');
 my ($sum) = $t->audit(kind => 'refusal', decision => 'anonymous');
 cmp_ok($sum->{count}, '>', 40, 'noise is counted');
-is(scalar($t->audit(kind => 'refusal', rule => 'replay')), 3,
+is(scalar($t->audit(kind => 'refusal', rule => 'replay')), 4,
     'misuse of a key is recorded');
 
 $t->done;
