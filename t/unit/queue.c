@@ -530,7 +530,7 @@ test_leased(void)
                                   &delay);
     ok(rc == NGX_AGAIN, "not two");
 
-    now += 101800;
+    now += 2 * conf.cost;
     rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[0], &b, 1, 50500, 10,
                                   &delay);
     ok(rc == NGX_OK, "the next one");
