@@ -216,6 +216,7 @@ twins(int fd)
 
             conf.hold = (part == 4) ? 500000 : 40000 + draw(40000);
             conf.fresh = 4000 + draw(8000);
+            conf.horizon += draw(400000);
         }
 
         if (part == 4) {
