@@ -43,17 +43,6 @@ static double    seconds = 5;
 static shared_t *shared;
 
 
-static uint64_t
-clock_us(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-
 static void
 report(int good, const char *what, double value, const char *bound)
 {
@@ -93,7 +82,7 @@ rate_worker(int i, uint64_t end)
 
     cost = 1000000 / RATE;
 
-    while ((now = clock_us()) < end) {
+    while ((now = ngx_tccbs_gcra_now()) < end) {
         if (ngx_tccbs_gcra_take(&shared->cell, now, cost, cost * BURST, &wait)
             == NGX_OK)
         {
@@ -112,7 +101,7 @@ rate(int workers)
 
     ngx_memzero(shared, sizeof(shared_t));
 
-    start = clock_us();
+    start = ngx_tccbs_gcra_now();
 
     in_processes(workers, rate_worker, start + seconds * 1000000);
 
@@ -158,7 +147,7 @@ queue_worker(int self, uint64_t end)
         }
     }
 
-    while ((now = clock_us()) < end) {
+    while ((now = ngx_tccbs_gcra_now()) < end) {
 
         next = now + 2000;
 
@@ -215,7 +204,7 @@ queue(int workers, int weighted)
         weight += weights[a];
     }
 
-    start = clock_us();
+    start = ngx_tccbs_gcra_now();
 
     in_processes(workers, queue_worker, start + seconds * 1000000);
 

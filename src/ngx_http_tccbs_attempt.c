@@ -208,7 +208,7 @@ ngx_http_tccbs_create_request(ngx_http_request_t *r)
     ngx_tccbs_out_lit(&out, CRLF "X-TC-Version: 2017-03-12" CRLF);
 
     ngx_http_tccbs_line(&out, "Host: ", &ctx->lcf->name);
-    ngx_http_tccbs_line(&out, "Content-Type: ", &ngx_http_tccbs_content_type);
+    ngx_http_tccbs_line(&out, "Content-Type: ", &ngx_tccbs_tc3_json);
     ngx_http_tccbs_line(&out, "Authorization: ", &authorization);
     ngx_http_tccbs_line(&out, "X-TC-Action: ", action);
     ngx_http_tccbs_line(&out, "X-TC-Region: ", &ctx->call.from);

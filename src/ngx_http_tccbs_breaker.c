@@ -71,17 +71,6 @@ ngx_http_tccbs_breaker_pause(void)
 }
 
 
-uint64_t
-ngx_http_tccbs_breaker_now(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-
 void
 ngx_http_tccbs_breaker_count(ngx_http_tccbs_redis_conf_t *conf,
     ngx_http_tccbs_breaker_e result, uint64_t took)

@@ -50,9 +50,6 @@ typedef enum {
     NGX_HTTP_TCCBS_BREAKER_NOT_ASKED
 } ngx_http_tccbs_breaker_e;
 
-/* Microseconds, to measure a call with. */
-uint64_t ngx_http_tccbs_breaker_now(void);
-
 /* A call has ended after so many microseconds, which count with a reply. */
 void ngx_http_tccbs_breaker_count(ngx_http_tccbs_redis_conf_t *conf,
     ngx_http_tccbs_breaker_e result, uint64_t took);

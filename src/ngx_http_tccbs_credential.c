@@ -11,10 +11,6 @@
 #include "ngx_http_tccbs_credential.h"
 
 
-#define NGX_HTTP_TCCBS_CREDENTIAL_SCOPE                                       \
-    "/cbs/tc3_request, SignedHeaders=content-type;host;x-tc-action, "         \
-    "Signature="
-
 /*
  * One call in microseconds, a little above the reciprocal of the limit: the way
  * to Tencent is not the same for each call, and no second may see more.
@@ -55,15 +51,6 @@ static ngx_tccbs_block_command_t  ngx_http_tccbs_credential_commands[] = {
     { ngx_null_string, 0, 0, NULL }
 };
 
-
-ngx_str_t  ngx_http_tccbs_content_type = ngx_string("application/json");
-
-static ngx_str_t  ngx_http_tccbs_service = ngx_string("cbs");
-static ngx_str_t  ngx_http_tccbs_signed_names[] = {
-    ngx_string("content-type"),
-    ngx_string("host"),
-    ngx_string("x-tc-action")
-};
 
 static ngx_http_tccbs_signer_t  *ngx_http_tccbs_signers;
 
@@ -289,14 +276,9 @@ ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
     ngx_str_t *host, ngx_str_t *action, ngx_str_t *body,
     ngx_str_t *authorization, ngx_str_t *token)
 {
-    u_char                   *p;
-    size_t                    len;
-    ngx_str_t                 date;
+    ngx_tccbs_tc3_post_t      post;
     ngx_http_tccbs_signer_t  *signer;
-    ngx_tccbs_tc3_header_t    headers[3];
-    ngx_tccbs_tc3_request_t   req;
     u_char                    text[NGX_TCCBS_TC3_DATE_LEN];
-    u_char                    signature[NGX_TCCBS_SHA256_LEN];
 
     if (!ngx_http_tccbs_credential_current(credential, now, key)) {
         return NGX_DECLINED;
@@ -306,61 +288,24 @@ ngx_http_tccbs_credential_sign(ngx_http_tccbs_credential_t *credential,
 
     ngx_tccbs_tc3_date(now, text);
 
-    date.data = text;
-    date.len = sizeof(text);
+    post.date.data = text;
+    post.date.len = sizeof(text);
 
-    if (ngx_http_tccbs_credential_day(signer, &date) != NGX_OK) {
+    if (ngx_http_tccbs_credential_day(signer, &post.date) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    headers[0].name = ngx_http_tccbs_signed_names[0];
-    headers[0].value = ngx_http_tccbs_content_type;
-    headers[1].name = ngx_http_tccbs_signed_names[1];
-    headers[1].value = *host;
-    headers[2].name = ngx_http_tccbs_signed_names[2];
-    headers[2].value = *action;
-
-    ngx_str_set(&req.method, "POST");
-    ngx_str_set(&req.uri, "/");
-    ngx_str_null(&req.query);
-    req.headers = headers;
-    req.nheaders = 3;
-    req.timestamp = *timestamp;
-    req.payload = *body;
-
-    if (ngx_tccbs_tc3_sign(&signer->mac, signature, &req, &date,
-                           &ngx_http_tccbs_service,
-                           ngx_http_tccbs_signed_names, 3, pool)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    len = sizeof("TC3-HMAC-SHA256 Credential=/" NGX_HTTP_TCCBS_CREDENTIAL_SCOPE)
-          + key->len + date.len + NGX_TCCBS_HEX_LEN;
-
-    p = ngx_pnalloc(pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    authorization->data = p;
-
-    p = ngx_cpymem(p, "TC3-HMAC-SHA256 Credential=",
-                   sizeof("TC3-HMAC-SHA256 Credential=") - 1);
-    p = ngx_cpymem(p, key->data, key->len);
-    *p++ = '/';
-    p = ngx_cpymem(p, date.data, date.len);
-    p = ngx_cpymem(p, NGX_HTTP_TCCBS_CREDENTIAL_SCOPE,
-                   sizeof(NGX_HTTP_TCCBS_CREDENTIAL_SCOPE) - 1);
-    p = ngx_tccbs_hex(p, signature, sizeof(signature));
-
-    authorization->len = p - authorization->data;
+    ngx_str_set(&post.service, "cbs");
+    post.key_id = *key;
+    post.timestamp = *timestamp;
+    post.host = *host;
+    post.action = *action;
+    post.body = *body;
 
     token->data = signer->grant.token;
     token->len = signer->grant.token_len;
 
-    return NGX_OK;
+    return ngx_tccbs_tc3_authorize(&signer->mac, &post, authorization, pool);
 }
 
 

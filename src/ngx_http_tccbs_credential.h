@@ -100,7 +100,4 @@ void ngx_http_tccbs_credential_status(ngx_http_tccbs_credential_t *credential,
     time_t now, ngx_http_tccbs_credential_status_t *status);
 
 
-extern ngx_str_t  ngx_http_tccbs_content_type;
-
-
 #endif /* _NGX_HTTP_TCCBS_CREDENTIAL_H_INCLUDED_ */

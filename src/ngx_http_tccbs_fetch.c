@@ -10,6 +10,7 @@
 #include <ngx_event.h>
 
 #include "ngx_http_tccbs_fetch.h"
+#include "ngx_http_tccbs_peer.h"
 #include "ngx_tccbs_http.h"
 
 
@@ -23,8 +24,6 @@ static void ngx_http_tccbs_fetch_expire(ngx_event_t *ev);
 static void ngx_http_tccbs_fetch_connect(ngx_http_tccbs_fetch_t *fetch);
 static void ngx_http_tccbs_fetch_connected(ngx_event_t *ev);
 static void ngx_http_tccbs_fetch_ssl(ngx_http_tccbs_fetch_t *fetch);
-static ngx_int_t ngx_http_tccbs_fetch_name(ngx_http_tccbs_fetch_t *fetch,
-    ngx_connection_t *c);
 static void ngx_http_tccbs_fetch_handshake(ngx_connection_t *c);
 static void ngx_http_tccbs_fetch_write(ngx_event_t *ev);
 static void ngx_http_tccbs_fetch_read(ngx_event_t *ev);
@@ -200,8 +199,7 @@ ngx_http_tccbs_fetch_connect(ngx_http_tccbs_fetch_t *fetch)
 static void
 ngx_http_tccbs_fetch_connected(ngx_event_t *ev)
 {
-    int                      err;
-    socklen_t                len;
+    ngx_err_t                err;
     ngx_connection_t        *c;
     ngx_http_tccbs_fetch_t  *fetch;
 
@@ -213,12 +211,7 @@ ngx_http_tccbs_fetch_connected(ngx_event_t *ev)
         return;
     }
 
-    err = 0;
-    len = sizeof(int);
-
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
-        err = ngx_socket_errno;
-    }
+    err = ngx_http_tccbs_peer_error(c);
 
     if (err) {
         ngx_log_error(NGX_LOG_ERR, c->log, err, "connect() failed");
@@ -256,7 +249,7 @@ ngx_http_tccbs_fetch_ssl(ngx_http_tccbs_fetch_t *fetch)
     if (ngx_ssl_create_connection(fetch->ssl, c,
                                   NGX_SSL_BUFFER|NGX_SSL_CLIENT)
         != NGX_OK
-        || ngx_http_tccbs_fetch_name(fetch, c) != NGX_OK)
+        || ngx_http_tccbs_peer_name(c, &fetch->endpoint->name) != NGX_OK)
     {
         ngx_http_tccbs_fetch_done(fetch, NGX_HTTP_TCCBS_GRANT_UNVERIFIED,
                                   "no TLS with it");
@@ -272,34 +265,6 @@ ngx_http_tccbs_fetch_ssl(ngx_http_tccbs_fetch_t *fetch)
     }
 
     ngx_http_tccbs_fetch_handshake(c);
-}
-
-
-/* SNI is for names only, RFC 6066. */
-
-static ngx_int_t
-ngx_http_tccbs_fetch_name(ngx_http_tccbs_fetch_t *fetch, ngx_connection_t *c)
-{
-    char        *name;
-    ngx_str_t   *host;
-
-    host = &fetch->endpoint->name;
-
-    if (host->data[0] == '['
-        || ngx_inet_addr(host->data, host->len) != INADDR_NONE)
-    {
-        return NGX_OK;
-    }
-
-    name = ngx_pnalloc(fetch->pool, host->len + 1);
-    if (name == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_cpystrn((u_char *) name, host->data, host->len + 1);
-
-    return SSL_set_tlsext_host_name(c->ssl->connection, name) ? NGX_OK
-                                                              : NGX_ERROR;
 }
 
 

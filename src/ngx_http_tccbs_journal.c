@@ -11,6 +11,7 @@
 
 #include "ngx_http_tccbs_journal.h"
 #include "ngx_http_tccbs_metrics.h"
+#include "ngx_tccbs_gcra.h"
 
 #include <sys/statvfs.h>
 
@@ -65,7 +66,6 @@ static ngx_int_t ngx_http_tccbs_journal_put(ngx_http_tccbs_journal_task_t *ctx,
     const u_char *p, size_t len);
 static ngx_int_t ngx_http_tccbs_journal_sync(
     ngx_http_tccbs_journal_task_t *ctx);
-static uint64_t ngx_http_tccbs_journal_clock(void);
 static ngx_int_t ngx_http_tccbs_journal_fail(
     ngx_http_tccbs_journal_task_t *ctx, const char *what);
 static void ngx_http_tccbs_journal_done(ngx_event_t *ev);
@@ -529,7 +529,7 @@ ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
     ngx_fd_t  dir;
     uint64_t  start;
 
-    start = ngx_http_tccbs_journal_clock();
+    start = ngx_tccbs_gcra_now();
 
     while (fdatasync(ctx->fd) == -1) {
         if (ngx_errno != NGX_EINTR) {
@@ -537,7 +537,7 @@ ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
         }
     }
 
-    ctx->synced = ngx_http_tccbs_journal_clock() - start + 1;
+    ctx->synced = ngx_tccbs_gcra_now() - start + 1;
 
     if (!ctx->fresh) {
         return NGX_OK;
@@ -564,19 +564,6 @@ ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
     ctx->fresh = (ctx->failed != NULL);
 
     return ctx->fresh ? NGX_ERROR : NGX_OK;
-}
-
-
-/* Microseconds; the time of the event loop is not for threads. */
-
-static uint64_t
-ngx_http_tccbs_journal_clock(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 

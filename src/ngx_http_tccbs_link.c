@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_link.h"
+#include "ngx_http_tccbs_peer.h"
 #include "ngx_tccbs_crypto.h"
 
 
@@ -99,8 +100,7 @@ ngx_http_tccbs_link_connect(ngx_http_tccbs_link_t *link, ngx_addr_t *addr)
 static void
 ngx_http_tccbs_link_connecting(ngx_event_t *ev)
 {
-    int                     err;
-    socklen_t               len;
+    ngx_err_t               err;
     ngx_connection_t       *c = ev->data;
     ngx_http_tccbs_link_t  *link = c->data;
 
@@ -109,12 +109,7 @@ ngx_http_tccbs_link_connecting(ngx_event_t *ev)
         return;
     }
 
-    err = 0;
-    len = sizeof(int);
-
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
-        err = ngx_socket_errno;
-    }
+    err = ngx_http_tccbs_peer_error(c);
 
     if (err) {
         ngx_http_tccbs_link_lost(link, (err == NGX_ECONNREFUSED)
@@ -137,35 +132,15 @@ ngx_http_tccbs_link_connecting(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_tccbs_link_secure(ngx_http_tccbs_link_t *link)
 {
-    u_char            *name;
     ngx_int_t          rc;
     ngx_connection_t  *c;
 
     c = link->peer.connection;
 
-    if (ngx_ssl_create_connection(link->ssl, c, NGX_SSL_CLIENT) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    /* an address is no server name */
-
-    if (ngx_inet_addr(link->name->data, link->name->len) == INADDR_NONE
-        && ngx_strlchr(link->name->data, link->name->data + link->name->len,
-                       ':')
-           == NULL)
+    if (ngx_ssl_create_connection(link->ssl, c, NGX_SSL_CLIENT) != NGX_OK
+        || ngx_http_tccbs_peer_name(c, link->name) != NGX_OK)
     {
-        name = ngx_pnalloc(c->pool, link->name->len + 1);
-        if (name == NULL) {
-            return NGX_ERROR;
-        }
-
-        (void) ngx_cpystrn(name, link->name->data, link->name->len + 1);
-
-        if (SSL_set_tlsext_host_name(c->ssl->connection, (char *) name) == 0) {
-            ngx_ssl_error(NGX_LOG_ERR, link->log, 0,
-                          "SSL_set_tlsext_host_name(\"%s\") failed", name);
-            return NGX_ERROR;
-        }
+        return NGX_ERROR;
     }
 
     c->ssl->no_wait_shutdown = 1;

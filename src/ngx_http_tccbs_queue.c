@@ -48,7 +48,6 @@ static ngx_uint_t ngx_http_tccbs_queue_count(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_waiter_t *before);
 static void ngx_http_tccbs_queue_demands(ngx_http_tccbs_budget_t *budget,
     ngx_tccbs_lease_ask_t *ask);
-static uint64_t ngx_http_tccbs_queue_now(void);
 static ngx_uint_t ngx_http_tccbs_queue_alive(ngx_http_tccbs_waiter_t *waiter);
 static ngx_http_tccbs_waiter_t *ngx_http_tccbs_queue_head(
     ngx_slab_pool_t *shpool, ngx_http_tccbs_budget_t *budget);
@@ -86,7 +85,7 @@ ngx_http_tccbs_queue_ask(ngx_shm_zone_t *zone,
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     rc = NGX_AGAIN;
 
-    now = ngx_http_tccbs_queue_now();
+    now = ngx_tccbs_gcra_now();
 
     ngx_shmtx_lock(&shpool->mutex);
 
@@ -184,7 +183,7 @@ ngx_http_tccbs_queue_depart(ngx_http_tccbs_budget_t *budget, uint64_t cost,
 
     cost = ngx_http_tccbs_queue_cost(budget, cost);
 
-    if (ngx_tccbs_gcra_take(&budget->gate, ngx_http_tccbs_queue_now(), cost,
+    if (ngx_tccbs_gcra_take(&budget->gate, ngx_tccbs_gcra_now(), cost,
                             NGX_HTTP_TCCBS_QUEUE_LATE, &wait)
         != NGX_OK)
     {
@@ -277,19 +276,6 @@ ngx_http_tccbs_queue_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
     node->left = sentinel;
     node->right = sentinel;
     ngx_rbt_red(node);
-}
-
-
-/* nginx's own time has milliseconds, and is that of the last event. */
-
-static uint64_t
-ngx_http_tccbs_queue_now(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 
@@ -524,7 +510,7 @@ ngx_http_tccbs_queue_lease(ngx_http_tccbs_budget_t *budget,
         return NGX_ERROR;
     }
 
-    ngx_tccbs_lease_init(&budget->lease, conf, ngx_http_tccbs_queue_now());
+    ngx_tccbs_lease_init(&budget->lease, conf, ngx_tccbs_gcra_now());
 
     budget->leased = 1;
 
@@ -545,7 +531,7 @@ ngx_http_tccbs_queue_lease_ask(ngx_shm_zone_t *zone,
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    now = ngx_http_tccbs_queue_now();
+    now = ngx_tccbs_gcra_now();
 
     rc = ngx_tccbs_lease_due(&budget->lease, &budget->conf, now, budget->n,
                              &wait);
@@ -628,7 +614,7 @@ ngx_http_tccbs_queue_lease_answer(ngx_shm_zone_t *zone,
 
     if (answer) {
         rc = ngx_tccbs_lease_answer(&budget->lease, &budget->conf,
-                                    ngx_http_tccbs_queue_now(), ask, answer);
+                                    ngx_tccbs_gcra_now(), ask, answer);
 
     } else {
         ngx_tccbs_lease_failed(&budget->lease, ask);
@@ -655,7 +641,7 @@ ngx_http_tccbs_queue_lease_status(ngx_shm_zone_t *zone,
     ngx_shmtx_lock(&shpool->mutex);
 
     ngx_tccbs_lease_status(&budget->lease, &budget->conf,
-                           ngx_http_tccbs_queue_now(), status);
+                           ngx_tccbs_gcra_now(), status);
 
     ngx_shmtx_unlock(&shpool->mutex);
 

@@ -11,6 +11,7 @@
 #include "ngx_http_tccbs_breaker.h"
 #include "ngx_http_tccbs_link.h"
 #include "ngx_http_tccbs_redis.h"
+#include "ngx_tccbs_gcra.h"
 
 
 #define NGX_HTTP_TCCBS_REDIS_RETRY    1000    /* milliseconds, about */
@@ -162,7 +163,7 @@ ngx_http_tccbs_redis_call(ngx_http_tccbs_redis_call_t *call,
 
     call->entry = entry;
     call->reply = NULL;
-    call->began = ngx_http_tccbs_breaker_now();
+    call->began = ngx_tccbs_gcra_now();
     call->timer.handler = ngx_http_tccbs_redis_expire;
     call->timer.data = call;
     call->timer.log = redis->link.log;
@@ -460,7 +461,7 @@ ngx_http_tccbs_redis_answer(ngx_http_tccbs_command_t *entry,
     }
 
     redis = ngx_http_tccbs_redis;
-    took = ngx_http_tccbs_breaker_now() - call->began;
+    took = ngx_tccbs_gcra_now() - call->began;
 
     ngx_http_tccbs_redis_cancel(call);
 

@@ -303,23 +303,13 @@ ngx_http_tccbs_refresh_sign(ngx_http_tccbs_fetch_t *fetch,
     ngx_http_tccbs_source_t *source, ngx_str_t *timestamp, ngx_str_t *action,
     ngx_str_t *body, ngx_str_t *authorization)
 {
-    u_char                   *p;
-    ngx_int_t                 rc;
-    ngx_str_t                 key, id, date;
-    ngx_tccbs_mac_t           mac;
-    ngx_tccbs_triple_t       *triple;
-    ngx_tccbs_tc3_header_t    headers[3];
-    ngx_tccbs_tc3_request_t   req;
-    u_char                    text[NGX_TCCBS_TC3_DATE_LEN];
-    u_char                    day[NGX_TCCBS_SHA256_LEN];
-    u_char                    signature[NGX_TCCBS_SHA256_LEN];
-
-    static ngx_str_t          service = ngx_string("sts");
-    static ngx_str_t          names[] = {
-        ngx_string("content-type"),
-        ngx_string("host"),
-        ngx_string("x-tc-action")
-    };
+    ngx_int_t              rc;
+    ngx_str_t              key;
+    ngx_tccbs_mac_t        mac;
+    ngx_tccbs_triple_t    *triple;
+    ngx_tccbs_tc3_post_t   post;
+    u_char                 text[NGX_TCCBS_TC3_DATE_LEN];
+    u_char                 day[NGX_TCCBS_SHA256_LEN];
 
     if (source->via == NULL) {
         ngx_str_set(authorization, "SKIP");
@@ -328,70 +318,37 @@ ngx_http_tccbs_refresh_sign(ngx_http_tccbs_fetch_t *fetch,
 
     triple = source->via->triple;
 
-    id.data = triple->id;
-    id.len = triple->id_len;
     key.data = triple->key;
     key.len = triple->key_len;
 
     ngx_tccbs_tc3_date(ngx_tccbs_tc3_timestamp(timestamp), text);
 
-    date.data = text;
-    date.len = sizeof(text);
-
-    headers[0].name = names[0];
-    ngx_str_set(&headers[0].value, "application/json");
-    headers[1].name = names[1];
-    headers[1].value = source->endpoint.host;
-    headers[2].name = names[2];
-    headers[2].value = *action;
-
-    ngx_str_set(&req.method, "POST");
-    ngx_str_set(&req.uri, "/");
-    ngx_str_null(&req.query);
-    req.headers = headers;
-    req.nheaders = 3;
-    req.timestamp = *timestamp;
-    req.payload = *body;
+    post.key_id.data = triple->id;
+    post.key_id.len = triple->id_len;
+    post.date.data = text;
+    post.date.len = sizeof(text);
+    ngx_str_set(&post.service, "sts");
+    post.timestamp = *timestamp;
+    post.host = source->endpoint.host;
+    post.action = *action;
+    post.body = *body;
 
     ngx_memzero(&mac, sizeof(ngx_tccbs_mac_t));
 
-    rc = ngx_tccbs_tc3_day_key(day, &key, &date, &service);
+    rc = ngx_tccbs_tc3_day_key(day, &key, &post.date, &post.service);
 
     if (rc == NGX_OK) {
         rc = ngx_tccbs_mac_key(&mac, day, sizeof(day));
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_tccbs_tc3_sign(&mac, signature, &req, &date, &service, names,
-                                3, fetch->pool);
+        rc = ngx_tccbs_tc3_authorize(&mac, &post, authorization, fetch->pool);
     }
 
     ngx_tccbs_mac_free(&mac);
     ngx_tccbs_wipe(day, sizeof(day));
 
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_pnalloc(fetch->pool,
-                    sizeof("TC3-HMAC-SHA256 Credential=/2026-01-01/sts/"
-                           "tc3_request, SignedHeaders=content-type;host;"
-                           "x-tc-action, Signature=")
-                    + id.len + NGX_TCCBS_HEX_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    authorization->data = p;
-
-    p = ngx_sprintf(p, "TC3-HMAC-SHA256 Credential=%V/%V/%V/tc3_request, "
-                    "SignedHeaders=content-type;host;x-tc-action, Signature=",
-                    &id, &date, &service);
-    p = ngx_tccbs_hex(p, signature, sizeof(signature));
-
-    authorization->len = p - authorization->data;
-
-    return NGX_OK;
+    return rc;
 }
 
 

@@ -8,11 +8,16 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_tccbs_out.h"
 #include "ngx_tccbs_tc3.h"
 #include "ngx_tccbs_text.h"
 
 
 #define NGX_TCCBS_TC3_AUTHORIZATION  2048
+#define NGX_TCCBS_TC3_AUTHORIZED     256       /* ours, beside the key id */
+
+
+ngx_str_t  ngx_tccbs_tc3_json = ngx_string("application/json");
 
 
 static ngx_uint_t ngx_tccbs_tc3_skip(u_char **p, u_char *last,
@@ -248,4 +253,64 @@ ngx_tccbs_tc3_names(ngx_tccbs_tc3_auth_t *auth)
     }
 
     return (type && host) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_tccbs_tc3_authorize(ngx_tccbs_mac_t *mac,
+    const ngx_tccbs_tc3_post_t *post, ngx_str_t *authorization,
+    ngx_pool_t *pool)
+{
+    ngx_tccbs_out_t          out;
+    ngx_tccbs_tc3_header_t   headers[3];
+    ngx_tccbs_tc3_request_t  req;
+    u_char                   signature[NGX_TCCBS_SHA256_LEN];
+    u_char                   hex[NGX_TCCBS_HEX_LEN];
+
+    static const ngx_str_t   names[] = {
+        ngx_string("content-type"),
+        ngx_string("host"),
+        ngx_string("x-tc-action")
+    };
+
+    headers[0].name = names[0];
+    headers[0].value = ngx_tccbs_tc3_json;
+    headers[1].name = names[1];
+    headers[1].value = post->host;
+    headers[2].name = names[2];
+    headers[2].value = post->action;
+
+    ngx_str_set(&req.method, "POST");
+    ngx_str_set(&req.uri, "/");
+    ngx_str_null(&req.query);
+    req.headers = headers;
+    req.nheaders = 3;
+    req.timestamp = post->timestamp;
+    req.payload = post->body;
+
+    if (ngx_tccbs_tc3_sign(mac, signature, &req, &post->date, &post->service,
+                           names, 3, pool)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_tccbs_hex(hex, signature, sizeof(signature));
+
+    ngx_tccbs_out_init(&out, pool, NGX_TCCBS_TC3_AUTHORIZED
+                                   + post->key_id.len);
+
+    ngx_tccbs_out_lit(&out, "TC3-HMAC-SHA256 Credential=");
+    ngx_tccbs_out_raw(&out, post->key_id.data, post->key_id.len);
+    ngx_tccbs_out_lit(&out, "/");
+    ngx_tccbs_out_raw(&out, post->date.data, post->date.len);
+    ngx_tccbs_out_lit(&out, "/");
+    ngx_tccbs_out_raw(&out, post->service.data, post->service.len);
+    ngx_tccbs_out_lit(&out, "/tc3_request, SignedHeaders=content-type;host;"
+                            "x-tc-action, Signature=");
+    ngx_tccbs_out_raw(&out, hex, sizeof(hex));
+
+    *authorization = ngx_tccbs_out_str(&out);
+
+    return out.failed ? NGX_ERROR : NGX_OK;
 }

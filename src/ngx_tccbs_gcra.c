@@ -11,6 +11,17 @@
 #include "ngx_tccbs_gcra.h"
 
 
+uint64_t
+ngx_tccbs_gcra_now(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
 ngx_int_t
 ngx_tccbs_gcra_take(ngx_atomic_t *cell, uint64_t now, uint64_t cost,
     uint64_t tolerance, uint64_t *wait)

@@ -18,6 +18,9 @@
  * the next request in microseconds of a clock that all processes share.
  */
 
+/* That clock: monotonic, exact, and good in threads. */
+uint64_t ngx_tccbs_gcra_now(void);
+
 /*
  * Takes one request of "cost" microseconds (the reciprocal of the rate) when
  * the cell is not more than "tolerance" (burst * cost) ahead of "now".

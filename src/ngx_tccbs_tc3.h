@@ -87,6 +87,32 @@ ngx_int_t ngx_tccbs_tc3_sign(ngx_tccbs_mac_t *mac,
     ngx_uint_t nnames, ngx_pool_t *pool);
 
 /*
+ * What a POST of JSON to a service of Tencent Cloud says; "date" is that of the
+ * timestamp and of the day key.
+ */
+
+typedef struct {
+    ngx_str_t          key_id;
+    ngx_str_t          date;
+    ngx_str_t          service;
+    ngx_str_t          timestamp;
+    ngx_str_t          host;
+    ngx_str_t          action;
+    ngx_str_t          body;
+} ngx_tccbs_tc3_post_t;
+
+/* Its Content-Type, which is signed, and sent as it is. */
+extern ngx_str_t  ngx_tccbs_tc3_json;
+
+/*
+ * The value of its Authorization header, with content-type, host and
+ * x-tc-action signed under the keyed "mac": NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_tccbs_tc3_authorize(ngx_tccbs_mac_t *mac,
+    const ngx_tccbs_tc3_post_t *post, ngx_str_t *authorization,
+    ngx_pool_t *pool);
+
+/*
  * Tries the received Host, the same without its port, both in lower case, and
  * each of "hosts"; with each the received Content-Type and its lower case.
  * All comparisons are in constant time.  Dates, times and key ids are the

@@ -21,7 +21,7 @@ use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Net;
 use TCCBS::Redis;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ busiest copy /;
 
 my $long = $ENV{TCCBS_FLEET} // '';
 my $seconds = $long ? 30 : 6;
@@ -163,8 +163,8 @@ sub fleet {
         my @of = grep { $_->[2] eq $action } @at;
         my @in = grep { $_->[0] >= $from && $_->[0] < $to } @of;
         my $used = @in / $limit / ($to - $from);
-        my $busiest = busiest(grep { $_->[0] >= $from && $_->[0] < $until }
-            @of);
+        my $busiest = busiest(1, grep { $_ >= $from && $_ < $until }
+            map { $_->[0] } @of);
         my $jain = jain(@in);
 
         note(sprintf '%d gateways, %s: %.1f%% used, %d in the busiest second, '
@@ -326,18 +326,6 @@ sub run {
         again($load, (shift @{$load->{later}})->[1])
             while @{$load->{later}} && $load->{later}[0][0] < time;
     }
-}
-
-sub busiest {
-    my @at = map { $_->[0] } @_;
-    my ($most, $from) = (0, 0);
-
-    for my $i (0 .. $#at) {
-        $from++ while $at[$i] - $at[$from] >= 1;
-        $most = $i - $from + 1 if $i - $from + 1 > $most;
-    }
-
-    return $most;
 }
 
 sub jain {

@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 use Time::HiRes qw/ time sleep /;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ busiest copy /;
 
 my $t = TCCBS::Test->new(workers => 2,
     exempt => [ qr/exited on signal 9/, qr/open socket #\d+ left/ ]);
@@ -79,18 +79,6 @@ sub arrivals {
         $t->emulated;
 }
 
-sub busiest {
-    my (@at) = map { $_->[0] } @_;
-    my $most = 0;
-
-    for my $i (0 .. $#at) {
-        my $n = grep { $_ >= $at[$i] && $_ < $at[$i] + 1_000_000 } @at;
-        $most = $n if $n > $most;
-    }
-
-    return $most;
-}
-
 # one account is noisy, another comes a little later with a few calls
 
 my @calls = ready('noisy', 45);
@@ -109,7 +97,7 @@ is(scalar @order, 51, 'and arrived');
 
 # the worker shakes hands with all clients before the first of them leaves
 
-cmp_ok(busiest(@order[1 .. $#order]), '<=', 20,
+cmp_ok(busiest(1e6, map { $_->[0] } @order[1 .. $#order]), '<=', 20,
     'never more than 20 in a second');
 
 my $took = ($order[-1][0] - $order[0][0]) / 1e6;

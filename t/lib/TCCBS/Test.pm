@@ -27,7 +27,7 @@ use TCCBS::Oracle;
 use TCCBS::PKI;
 
 use parent 'Exporter';
-our @EXPORT_OK = qw/ copy /;
+our @EXPORT_OK = qw/ busiest copy /;
 
 my $root = abs_path(__FILE__ =~ s{[^/]*$}{../../..}r);
 my $objs = $ENV{TCCBS_OBJS} // 'objs';
@@ -169,6 +169,21 @@ sub account {
     my ($self, $name, %rules) = @_;
     return TCCBS::Conf::account($name, $self->{keys}{$name}
         // $self->key($name), %rules);
+}
+
+# how many of these times are in the worst window of that length
+
+sub busiest {
+    my ($window, @times) = @_;
+    my @at = sort { $a <=> $b } @times;
+    my ($most, $from) = (0, 0);
+
+    for my $i (0 .. $#at) {
+        $from++ while $at[$i] - $at[$from] >= $window;
+        $most = $i - $from + 1 if $i - $from + 1 > $most;
+    }
+
+    return $most;
 }
 
 sub free_port { return TCCBS::Conf::free_port() }
