@@ -11,10 +11,10 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 use Time::HiRes qw/ time sleep /;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ copy killed /;
 
 my $t = TCCBS::Test->new(workers => 2,
-    exempt => [ qr/exited on signal 9/, qr/open socket #\d+ left/ ]);
+    exempt => [ killed ]);
 
 $t->run(accounts => $t->account('team-dr') . $t->account('other')
         . $t->account('limited', rate => '1r/m burst=1 nodelay',

@@ -16,14 +16,14 @@ use lib "$FindBin::Bin/lib";
 use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ copy killed /;
 
 my $each = ($ENV{TCCBS_FAULTS} // '') eq 'all' ? 1 : ($ENV{TCCBS_FAULTS} || 2);
 
 plan skip_all => 'no strace' if !grep { -x "$_/strace" } split(/:/, $ENV{PATH});
 
-my $t = TCCBS::Test->new(workers => 1, exempt => [ qr/exited on signal 9/,
-    qr/open socket #\d+ left/, qr/was not closed/, qr/\bfailed \(\d+: /,
+my $t = TCCBS::Test->new(workers => 1, exempt => [ killed,
+    qr/was not closed/, qr/\bfailed \(\d+: /,
     qr/nothing is forwarded until/, qr/no room can be reserved/,
     qr/the audit log is too slow/, qr/SSL handshak/ ]);
 

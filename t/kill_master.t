@@ -14,13 +14,13 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 use TCCBS::Load;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ copy killed /;
 use TCCBS::Trust;
 
 my $rounds = $ENV{TCCBS_MASTER_KILLS} // 4;
 
 my $t = TCCBS::Test->new(workers => 2, torn => 1,
-    exempt => [ qr/exited on signal 9/, qr/open socket #\d+ left/ ]);
+    exempt => [ killed ]);
 
 $t->run;
 $t->faults({ kind => 'delay', ms => 40, forever => JSON::PP::true() });

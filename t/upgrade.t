@@ -14,14 +14,13 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw/ sleep /;
 use TCCBS::Load;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ copy killed /;
 use TCCBS::Trust;
 
 my $rounds = $ENV{TCCBS_UPGRADES} // 4;
 my $action = 'CopySnapshotCrossRegions';
 
-my $t = TCCBS::Test->new(workers => 2, exempt => [ qr/exited on signal 9/,
-    qr/open socket #\d+ left/ ]);
+my $t = TCCBS::Test->new(workers => 2, exempt => [ killed ]);
 
 $t->credential('lazy');
 $t->run(daemon => 'on', accounts => $t->account('team-dr')

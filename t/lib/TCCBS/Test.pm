@@ -27,7 +27,7 @@ use TCCBS::Oracle;
 use TCCBS::PKI;
 
 use parent 'Exporter';
-our @EXPORT_OK = qw/ busiest copy /;
+our @EXPORT_OK = qw/ busiest copy killed /;
 
 my $root = abs_path(__FILE__ =~ s{[^/]*$}{../../..}r);
 my $objs = $ENV{TCCBS_OBJS} // 'objs';
@@ -611,6 +611,16 @@ sub children {
 
 sub worker_pids { goto &workers }
 
+# the alerts of nginx about a process that was killed, one or by -9 any: it
+# ends, its connections are open, it may have held the mutex of the zone
+
+sub killed {
+    my ($pid, $signal) = @_ ? (shift, '\d+') : ('\d+', 9);
+
+    (qr/process $pid exited on signal $signal\b/, qr/open socket #\d+ left/,
+        qr/shared memory zone "\w+" was locked by $pid\b/);
+}
+
 # kills a worker and waits for another in its place; returns its pid
 
 sub kill_worker {
@@ -620,7 +630,7 @@ sub kill_worker {
     $pid //= (sort { $a <=> $b } keys %old)[0] // die "no worker to kill\n";
     $signal //= 'KILL';
 
-    push @{$self->{exempt}}, qr/worker process $pid exited on signal/;
+    push @{$self->{exempt}}, killed($pid);
     kill $signal, $pid or die "kill $pid: $!\n";
 
     $self->wait_for(sub {
