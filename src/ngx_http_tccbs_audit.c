@@ -22,6 +22,10 @@
 
 #define NGX_HTTP_TCCBS_AUDIT_RETRY      1000
 
+/* rounds of the event loop for which a batch may gather */
+
+#define NGX_HTTP_TCCBS_AUDIT_ROUNDS     8
+
 /* bytes to reserve: for the outcomes of as many calls as can be open */
 
 #define NGX_HTTP_TCCBS_AUDIT_RESERVE    1048576
@@ -38,6 +42,9 @@ typedef struct {
     ngx_log_t                    *log;
 
     uint64_t                      durable;     /* position */
+
+    uint64_t                      gathered;    /* position, the last round */
+    ngx_uint_t                    rounds;
 
     ngx_http_tccbs_batch_t        pending;
     ngx_http_tccbs_batch_t        batch;
@@ -398,8 +405,9 @@ ngx_http_tccbs_audit_reopen(void)
 
 
 /*
- * The batch begins when the events that are at hand have been seen to: calls
- * that were woken together leave their records together, for one sync.
+ * The batch is written when a round of the event loop, which does not wait for
+ * events meanwhile, has brought no more records: calls that come or are woken
+ * together share a sync, and a worker with nothing else to do writes at once.
  */
 
 static void
@@ -414,11 +422,27 @@ ngx_http_tccbs_audit_kick(void)
 static void
 ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev)
 {
-    if (ngx_http_tccbs_audit.busy || ngx_http_tccbs_audit.exiting) {
+    ngx_http_tccbs_audit_t  *audit;
+
+    audit = &ngx_http_tccbs_audit;
+
+    if (audit->busy || audit->exiting) {
         return;
     }
 
-    if (ngx_http_tccbs_audit.records >= NGX_HTTP_TCCBS_AUDIT_RECORDS) {
+    if (audit->gathered != audit->pending.last
+        && audit->rounds < NGX_HTTP_TCCBS_AUDIT_ROUNDS)
+    {
+        audit->gathered = audit->pending.last;
+        audit->rounds++;
+
+        ngx_post_event(&audit->turn, &ngx_posted_next_events);
+        return;
+    }
+
+    audit->rounds = 0;
+
+    if (audit->records >= NGX_HTTP_TCCBS_AUDIT_RECORDS) {
         (void) ngx_http_tccbs_audit_anchor("time", 0);
     }
 
@@ -426,8 +450,8 @@ ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_http_tccbs_audit.lazy.timer_set) {
-        ngx_del_timer(&ngx_http_tccbs_audit.lazy);
+    if (audit->lazy.timer_set) {
+        ngx_del_timer(&audit->lazy);
     }
 
     ngx_http_tccbs_audit_write();

@@ -175,7 +175,7 @@ sub gateway {
     my ($self, $name, %o) = @_;
 
     my $t = $self->{t};
-    my $zone = $o{zone} // '64m';
+    my $zone = $o{zone} // '256m';
 
     return (
         main => "load_module $t->{module};",
