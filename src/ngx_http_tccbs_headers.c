@@ -23,6 +23,13 @@ typedef struct {
 } ngx_http_tccbs_header_t;
 
 
+typedef struct {
+    ngx_str_t                  name;
+    ngx_str_t                  only;         /* value, none if empty */
+    ngx_uint_t                 version;      /* of HTTP, and above */
+} ngx_http_tccbs_refused_t;
+
+
 static ngx_int_t ngx_http_tccbs_shape_target(ngx_http_request_t *r,
     ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_shape_headers(ngx_http_request_t *r,
@@ -56,13 +63,23 @@ static ngx_http_tccbs_header_t  ngx_http_tccbs_headers[] = {
 };
 
 
-/* They would change what the body is, or where it ends. */
+/*
+ * What would change what the body is or where it ends, and the fields of a
+ * connection, of which HTTP/2 has none (RFC 9113, 8.2.2): before 1.31.0 nginx
+ * overlooks them.  Curl and the C++ SDK expect to go on before a longer body.
+ */
 
-static ngx_str_t  ngx_http_tccbs_refused[] = {
-    ngx_string("content-encoding"),
-    ngx_string("trailer"),
-    ngx_string("upgrade"),
-    ngx_null_string
+static ngx_http_tccbs_refused_t  ngx_http_tccbs_refused[] = {
+    { ngx_string("content-encoding"), ngx_null_string, 0 },
+    { ngx_string("expect"), ngx_string("100-continue"), 0 },
+    { ngx_string("trailer"), ngx_null_string, 0 },
+    { ngx_string("upgrade"), ngx_null_string, 0 },
+    { ngx_string("connection"), ngx_null_string, NGX_HTTP_VERSION_20 },
+    { ngx_string("keep-alive"), ngx_null_string, NGX_HTTP_VERSION_20 },
+    { ngx_string("proxy-connection"), ngx_null_string, NGX_HTTP_VERSION_20 },
+    { ngx_string("te"), ngx_string("trailers"), NGX_HTTP_VERSION_20 },
+    { ngx_string("transfer-encoding"), ngx_null_string, NGX_HTTP_VERSION_20 },
+    { ngx_null_string, ngx_null_string, 0 }
 };
 
 
@@ -240,7 +257,7 @@ ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
 static ngx_int_t
 ngx_http_tccbs_shape_other(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
 {
-    ngx_str_t  *name;
+    ngx_http_tccbs_refused_t  *refused;
 
     if (h->key.len >= 5 && ngx_strncmp(h->lowcase_key, "x-tc-", 5) == 0) {
         return ngx_http_tccbs_refuse(ctx, "UnknownParameter", "header",
@@ -254,24 +271,23 @@ ngx_http_tccbs_shape_other(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
         return NGX_OK;
     }
 
-    /* curl and the C++ SDK ask this before a longer body */
+    for (refused = ngx_http_tccbs_refused; refused->name.len; refused++) {
 
-    if (h->key.len == 6 && ngx_strncmp(h->lowcase_key, "expect", 6) == 0
-        && (h->value.len != 12
-            || ngx_strncasecmp(h->value.data, (u_char *) "100-continue", 12)
-               != 0))
-    {
-        return ngx_http_tccbs_refuse(ctx, "InvalidRequest", "header",
-                                     "The header `expect` is not accepted.");
-    }
+        if (h->key.len != refused->name.len
+            || ngx_strncmp(h->lowcase_key, refused->name.data, h->key.len) != 0
+            || ctx->request->http_version < refused->version)
+        {
+            continue;
+        }
 
-    for (name = ngx_http_tccbs_refused; name->len; name++) {
-        if (h->key.len == name->len
-            && ngx_strncmp(h->lowcase_key, name->data, name->len) == 0)
+        if (refused->only.len == 0
+            || h->value.len != refused->only.len
+            || ngx_strncasecmp(h->value.data, refused->only.data, h->value.len)
+               != 0)
         {
             return ngx_http_tccbs_refuse(ctx, "InvalidRequest", "header",
                                          "The header `%V` is not accepted.",
-                                         name);
+                                         &refused->name);
         }
     }
 
