@@ -229,12 +229,14 @@ SKIP: {
         $f->audit(kind => 'outcome')), $seen + 7,
         'disk: each has its outcome');
 
-    # a flood of refusals does not take what is kept for outcomes
+    # a flood of refusals does not take what is kept for outcomes; a worker
+    # forwards until the room is gone that it has reserved itself
 
     my $size = -s "$disk/audit.jsonl";
-    $look->() for 1 .. 200;
+    my $more = grep { $look->()->{code} eq '' } 1 .. 200;
     sleep 1.5;
-    cmp_ok(-s "$disk/audit.jsonl", '<', $size + 10_000,
+    cmp_ok($more, '<', 200, "disk: refused after $more more");
+    cmp_ok(-s "$disk/audit.jsonl", '<', $size + 10_000 + 2000 * $more,
         'disk: refusals are summed up');
 
     unlink "$disk/ballast";
