@@ -38,6 +38,19 @@ member(ngx_tccbs_json_t *node, const char *name)
 }
 
 
+static time_t
+number(ngx_str_t text)
+{
+    time_t  n;
+
+    for (n = 0; text.len; text.len--) {
+        n = n * 10 + (*text.data++ - '0');
+    }
+
+    return n;
+}
+
+
 static ngx_tccbs_json_t *
 header(ngx_tccbs_json_t *headers, const char *name)
 {
@@ -269,7 +282,7 @@ judge(ngx_tccbs_json_t *vector, ngx_tccbs_json_t *change)
 {
     time_t                   now, stamp;
     ngx_int_t                rc;
-    ngx_str_t                why, text, id, *authorization;
+    ngx_str_t                why, id, *authorization;
     ngx_tccbs_mac_t          mac;
     ngx_tccbs_tc3_auth_t     auth;
     ngx_tccbs_tc3_header_t   headers[MAX_HEADERS];
@@ -291,8 +304,7 @@ judge(ngx_tccbs_json_t *vector, ngx_tccbs_json_t *change)
         return "MissingParameter";
     }
 
-    text = member(change, "now");
-    now = atoll((char *) text.data);
+    now = number(member(change, "now"));
     stamp = ngx_tccbs_tc3_timestamp(&req.timestamp);
     id = member(vector, "secret_id");
 
