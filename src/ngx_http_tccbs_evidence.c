@@ -16,14 +16,16 @@
 
 
 static void ngx_http_tccbs_evidence_item(ngx_http_tccbs_ctx_t *ctx,
-    ngx_http_tccbs_hold_t *hold, ngx_tccbs_json_t *item);
+    ngx_http_tccbs_hold_t *hold, ngx_http_tccbs_found_t *found,
+    ngx_tccbs_json_t *item);
 
 
 void
 ngx_http_tccbs_evidence(ngx_http_tccbs_ctx_t *ctx)
 {
-    ngx_tccbs_json_t       *set, *item;
-    ngx_http_tccbs_hold_t   hold;
+    ngx_tccbs_json_t        *set, *item;
+    ngx_http_tccbs_hold_t    hold;
+    ngx_http_tccbs_found_t   found;
 
     if (ctx->call.action != NGX_TCCBS_DESCRIBE
         || ctx->outcome != NGX_TCCBS_SUCCESS)
@@ -36,23 +38,25 @@ ngx_http_tccbs_evidence(ngx_http_tccbs_ctx_t *ctx)
     hold.zone = ctx->mcf->zone;
     hold.pool = ctx->request->pool;
     hold.credential = ctx->account->credential->name;
+    hold.id.data = found.id;
+    hold.id.len = sizeof(found.id);
 
     set = ngx_tccbs_json_get(ctx->reply.tree, "Response");
     set = ngx_tccbs_json_get(set, "SnapshotSet");
 
     for (item = set ? set->child : NULL; item; item = item->next) {
-        ngx_http_tccbs_evidence_item(ctx, &hold, item);
+        ngx_http_tccbs_evidence_item(ctx, &hold, &found, item);
     }
 }
 
 
 static void
 ngx_http_tccbs_evidence_item(ngx_http_tccbs_ctx_t *ctx,
-    ngx_http_tccbs_hold_t *hold, ngx_tccbs_json_t *item)
+    ngx_http_tccbs_hold_t *hold, ngx_http_tccbs_found_t *found,
+    ngx_tccbs_json_t *item)
 {
-    ngx_str_t               tag, none = ngx_null_string;
-    ngx_tccbs_json_t       *id, *name, *region;
-    ngx_http_tccbs_found_t  found;
+    ngx_str_t          tag, none = ngx_null_string;
+    ngx_tccbs_json_t  *id, *name, *region;
 
     id = ngx_tccbs_json_get(item, "SnapshotId");
     name = ngx_tccbs_json_get(item, "SnapshotName");
@@ -62,20 +66,17 @@ ngx_http_tccbs_evidence_item(ngx_http_tccbs_ctx_t *ctx,
         return;
     }
 
-    hold->id.data = found.id;
-    hold->id.len = sizeof(found.id);
-
     if (name && name->type == NGX_TCCBS_JSON_STRING
         && ngx_tccbs_name_tag(&name->value, &tag)
         && ngx_http_tccbs_hold_settle_tag(hold, &tag, &ctx->call.from,
-                                          &id->value, ctx->lcf->hold, &found)
+                                          &id->value, ctx->lcf->hold, found)
            == NGX_OK)
     {
         hold->snapshot = none;
         hold->tag = tag;
 
         ngx_http_tccbs_record_settled(ctx, hold, &ctx->call.from, &id->value);
-        ngx_http_tccbs_claim_made(ctx, &found, &id->value);
+        ngx_http_tccbs_claim_made(ctx, found, &id->value);
     }
 
     hold->snapshot = id->value;
@@ -85,11 +86,11 @@ ngx_http_tccbs_evidence_item(ngx_http_tccbs_ctx_t *ctx,
     {
         if (region->type == NGX_TCCBS_JSON_STRING
             && ngx_http_tccbs_hold_settle(hold, &region->value,
-                                          ctx->lcf->hold, &found)
+                                          ctx->lcf->hold, found)
                == NGX_OK)
         {
             ngx_http_tccbs_record_settled(ctx, hold, &region->value, &none);
-            ngx_http_tccbs_claim_made(ctx, &found, &none);
+            ngx_http_tccbs_claim_made(ctx, found, &none);
         }
     }
 }

@@ -149,7 +149,7 @@ ngx_http_tccbs_fetch_connect(ngx_http_tccbs_fetch_t *fetch)
 
         ngx_http_tccbs_fetch_close(fetch);
 
-        if (fetch->tried == endpoint->naddrs) {
+        if (fetch->tried >= endpoint->naddrs) {
             ngx_http_tccbs_fetch_done(fetch, NGX_HTTP_TCCBS_GRANT_UNREACHABLE,
                                       "it cannot be reached");
             return;

@@ -88,7 +88,7 @@ ngx_tccbs_key_expires(const ngx_str_t *text)
     struct tm    tm, same;
     int          field[6];
 
-    static const char  form[] = "dddd-dd-ddTdd:dd:ddZ";
+    static const u_char  form[] = "dddd-dd-ddTdd:dd:ddZ";
 
     if (text->len != 10 && text->len != sizeof(form) - 1) {
         return NGX_ERROR;

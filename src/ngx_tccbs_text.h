@@ -115,7 +115,8 @@ ngx_tccbs_is(const ngx_str_t *s, const char *text)
 static ngx_inline ngx_uint_t
 ngx_tccbs_same(const ngx_str_t *a, const ngx_str_t *b)
 {
-    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
 }
 
 
