@@ -45,8 +45,20 @@ my @cases = (
     [ { kind => 'http09' }, 'unknown', 'InternalError.ComponentError' ],
     [ { kind => 'two_lengths' }, 'unknown', 'InternalError.ComponentError' ],
     [ { kind => 'te_and_cl' }, 'unknown', 'InternalError.ComponentError' ],
+    [ { kind => 'chunked', version => '1.0' }, 'unknown',
+      'InternalError.ComponentError' ],
+    [ { kind => 'close_delimited', headers => [ [ 'Transfer-Encoding',
+      'gzip' ] ] }, 'unknown', 'InternalError.ComponentError' ],
+    [ { kind => 'delay', ms => 1, headers => [ [ 'Content-Encoding',
+      'gzip' ] ] }, 'unknown', 'InternalError.ComponentError' ],
+    [ { kind => 'delay', ms => 1, headers => [ [ "X-\0", 'x' ] ] }, 'unknown',
+      'InternalError.ComponentError' ],
     [ { kind => 'oversized', bytes => 70000 }, 'unknown',
       'ResponseSizeLimitExceeded' ],
+    [ { kind => 'oversized+chunked', bytes => 70000, size => 5000 },
+      'unknown', 'ResponseSizeLimitExceeded' ],
+    [ { kind => 'oversized+close_delimited', bytes => 70000 },
+      'unknown', 'ResponseSizeLimitExceeded' ],
     [ { kind => 'bad_json' }, 'unknown', 'InternalError' ],
     [ { kind => 'no_request_id' }, 'unknown', 'InternalError' ],
     [ { kind => 'missing_region' }, 'unknown', 'InternalError' ],
@@ -64,12 +76,14 @@ my @cases = (
 
 my $t = TCCBS::Test->new(exempt => [ qr/refused the credential "prod"/ ]);
 
-$t->run(http => 'tccbs_read_timeout 1s; tccbs_response_size 64k;');
+$t->run(http => 'tccbs_read_timeout 1s; tccbs_total_timeout 3s;
+    tccbs_response_size 64k;');
 
 for my $case (@cases) {
     my ($fault, $outcome, $code) = @$case;
 
-    my $name = join(' ', map { "$fault->{$_}" }
+    my $name = join(' ', map { ref ? $_->[0][0] =~ s/\0/NUL/r : $_ }
+        map { $fault->{$_} }
         sort { ($b eq 'kind') <=> ($a eq 'kind') || $a cmp $b } keys %$fault);
     my $before = () = $t->emulated;
 
@@ -108,6 +122,17 @@ for my $case (@cases) {
         like($r->{message}, qr/outcome is unknown/, "$name: says so");
     }
 }
+
+# each byte of an answer comes in time, all of them do not
+
+$t->faults({ kind => 'slow_trickle', of => 'body', bytes_per_second => 20 });
+my $slow = $t->call('CopySnapshotCrossRegions', copy());
+
+is($slow->{code}, 'InternalError.ComponentError', 'total: refused');
+is($slow->{outcome}, 'unknown', 'total: outcome');
+cmp_ok(abs($slow->{ms} - 3000), '<', 900, 'total: when its time is over');
+is(($t->audit(id => $slow->{headers}{'x-tccbs-id'}, kind => 'outcome'))[0]
+    {outcome}, 'unknown', 'total: recorded');
 
 # partial and wholly failed
 

@@ -123,7 +123,8 @@ sub layout {
     my $type = $is{charset} ? 'application/json; charset=utf-8'
         : $fault->{type} // 'application/json';
 
-    my $head = "HTTP/1.1 $status " . ($status == 200 ? 'OK' : 'Emulated')
+    my $version = $fault->{version} // '1.1';
+    my $head = "HTTP/$version $status " . ($status == 200 ? 'OK' : 'Emulated')
         . "\r\nServer: emulator\r\n"
         . ((grep { lc $_->[0] eq 'date' } @{$fault->{headers} // []}) ? ''
             : strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime))
@@ -154,7 +155,9 @@ sub layout {
             . "\r\n\r\n") x ($fault->{times} // 1) . $head;
     }
 
-    my @steps = pieces($fault, $head . $data);
+    my @steps = ($fault->{of} // '') eq 'body'
+        ? ([ send => $head ], pieces($fault, $data))
+        : pieces($fault, $head . $data);
 
     unshift @steps, [ 'hold' ] if $is{hold};
     unshift @steps, [ sleep => ($fault->{ms} // 100) / 1000 ] if $is{delay};

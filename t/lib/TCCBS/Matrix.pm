@@ -124,8 +124,9 @@ sub answering {
 
     push @rows, row('M21', 'answer', { kind => 'slow_trickle',
         bytes_per_second => 2000 }, '', 'success');
-    push @rows, row('M21', 'answer', { kind => 'slow_trickle',
-        bytes_per_second => 20 }, $lost, 'unknown');
+    push @rows, map { row('M21', 'answer', { kind => 'slow_trickle',
+        bytes_per_second => 20, %$_ }, $lost, 'unknown') }
+        {}, { of => 'body' };
 
     push @rows, map { row('M0', 'answer', $_, '', 'success') }
         undef, { kind => 'chunked', size => 1 }, { kind => 'chunked+split', bytes => 9 },
