@@ -3,7 +3,11 @@
 # make test      everything that CI checks
 # make demo      builds, starts an emulator and the gateway, sends real copies
 # make serve     leaves the gateway running; "make stop" ends it
-# make asan      the test suite with AddressSanitizer and UBSan
+# make asan      the test suite with AddressSanitizer and UBSan, on an nginx
+#                whose pools are not pools, so that these see each allocation
+# make memcheck  the same with valgrind, for the unit tests and what MEMCHECK
+#                names
+# make coverage  how much of the code the test suite runs, by gcov
 # make bench     the gateway beside proxy_pass, njs, Lua, Node.js and HAProxy
 # make bench-growth  a call with more accounts, workers, bytes, records;
 #                PLOTS=docs draws as well
@@ -19,7 +23,7 @@
 # make fuzz-whole  the same for nginx with the module, in one process
 # make torture   each allocation fails, one after the other
 # make dudect    whether time tells a secret, ten million samples
-# make static    cppcheck and gcc -fanalyzer
+# make static    cppcheck, clang-tidy and gcc -fanalyzer
 # make mutants   whether the tests notice each check that is taken out
 # make install   puts the module into nginx's module directory
 # make deb       builds the Debian packages, in objs/deb
@@ -40,18 +44,26 @@ MODULES_DIR =	/usr/lib/nginx/modules
 BIN_DIR =	/usr/bin
 MAN_DIR =	/usr/share/man
 SAN =
+COVERAGE =
+DEFINES =
 V =
 
 ROOT :=		$(CURDIR)
 MODULE =	$(OBJS)/ngx_http_tccbs_module.so
 WARN =		-Wall -Wextra -Wno-unused-parameter -Werror
 
+# what instruments the code, for the linker as well
+
 ifneq ($(SAN),)
-SAN_FLAGS =	-fsanitize=address,undefined -fno-sanitize-recover=undefined \
+PROBES =	-fsanitize=address,undefined -fno-sanitize-recover=undefined \
 		-fno-omit-frame-pointer -O1
 endif
 
-CC_OPT =	-g -O2 $(WARN) $(SAN_FLAGS)
+ifneq ($(COVERAGE),)
+PROBES =	--coverage -O0
+endif
+
+CC_OPT =	-g -O2 $(WARN) $(DEFINES) $(PROBES)
 
 NGX_DIR =	$(if $(NGX_SRC),$(abspath $(NGX_SRC)),$(NGX_DEV))
 NGX_KIND =	$(if $(NGX_SRC),source,dev)
@@ -87,7 +99,7 @@ UNIT_LIBS =	-lyajl -lcrypto -lz
 
 .PHONY: all module tools deps demo serve stop test unit units lint asan clean
 .PHONY: install bench bench-growth bench-limits bench-fleet fleet
-.PHONY: mutants faults kill crowd soak
+.PHONY: coverage memcheck mutants faults kill crowd soak
 .PHONY: FORCE
 .DELETE_ON_ERROR:
 
@@ -109,7 +121,7 @@ FORCE:
 
 $(OBJS)/nginx/Makefile: config tools/configure $(OBJS)/files
 	flock $(OBJS)/.lock tools/configure "$(NGX_DIR)" $(NGX_KIND) \
-		"$(ROOT)/$(OBJS)" "$(CC_OPT)" "$(if $(SAN),$(SAN_FLAGS))"
+		"$(ROOT)/$(OBJS)" "$(CC_OPT)" "$(PROBES)"
 
 # one file includes the page
 
@@ -256,9 +268,29 @@ test: deps
 	$(MAKE) all unit
 	tools/runtests $(OBJS)/unit t
 
+# an nginx with NGX_DEBUG_PALLOC: an allocation from a pool is one of its own
+
+DEBUG_PALLOC =	-DNGX_DEBUG_PALLOC=1
+
 asan: deps
-	$(MAKE) OBJS=objs-asan SAN=1 all unit
-	TCCBS_OBJS=objs-asan tools/runtests objs-asan/unit t
+	tools/nginx-source $(ROOT)/objs-asan/nginx-src
+	$(MAKE) OBJS=objs-asan NGX_SRC=objs-asan/nginx-src SAN=1 \
+		DEFINES=$(DEBUG_PALLOC) all unit
+	TCCBS_OBJS=objs-asan TCCBS_NGINX=$(ROOT)/objs-asan/nginx/nginx \
+		tools/runtests objs-asan/unit t
+
+MEMCHECK =	answers bypass copy credential_sts http2 policy request settle \
+		signature trace upstream upstream_tls
+
+memcheck: deps
+	tools/nginx-source $(ROOT)/objs-memcheck/nginx-src
+	$(MAKE) OBJS=objs-memcheck NGX_SRC=objs-memcheck/nginx-src \
+		DEFINES=$(DEBUG_PALLOC) all unit
+	TCCBS_OBJS=objs-memcheck tools/memcheck $(MEMCHECK)
+
+coverage: deps
+	$(MAKE) OBJS=objs-coverage COVERAGE=1 all unit
+	TCCBS_OBJS=objs-coverage tools/coverage
 
 demo: deps
 	$(MAKE) all
@@ -295,4 +327,4 @@ test-matrix: deps
 
 clean:
 	@[ ! -e $(OBJS)/serve/serve.json ] || tools/serve stop
-	rm -rf $(OBJS) objs-asan
+	rm -rf $(OBJS) objs-asan objs-coverage objs-memcheck

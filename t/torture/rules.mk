@@ -15,9 +15,9 @@ HTTP_INC =	-I$(NGX_DIR)/src/http -I$(NGX_DIR)/src/http/modules \
 
 $(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -g -O1 -fPIC $(WARN) $(SAN_FLAGS) $(NGX_INC) $(HTTP_INC) \
+	$(CC) -std=gnu11 -g -O1 -fPIC $(WARN) $(PROBES) $(NGX_INC) $(HTTP_INC) \
 		-fno-builtin -c -o $(@D)/wrap.o t/torture/wrap.c
-	$(CC) -shared $(SAN_FLAGS) -o $@ $(@D)/wrap.o \
+	$(CC) -shared $(PROBES) -o $@ $(@D)/wrap.o \
 		$$(find $(OBJS)/nginx/addon -name '*.o') \
 		$(OBJS)/nginx/ngx_http_tccbs_module_modules.o \
 		$(WRAPPED:%=-Wl,--wrap=%) -lyajl -lhiredis -lcrypto -lssl

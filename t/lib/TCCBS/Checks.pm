@@ -29,7 +29,7 @@ sub reports {
     my ($text) = @_;
 
     return grep { /(?:Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer
-        |\ runtime\ error:\ /x } split(/\n/, $text);
+        |\ runtime\ error:\ |^==\d+==\ /x } split(/\n/, $text);
 }
 
 # the shape that each answer has, or what is wrong with it
