@@ -13,8 +13,7 @@ use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Test qw/ copy killed /;
 
-my $t = TCCBS::Test->new(workers => 2,
-    exempt => [ killed ]);
+my $t = TCCBS::Test->new(workers => 2, exempt => [ killed ]);
 
 $t->run(accounts => $t->account('team-dr') . $t->account('other')
         . $t->account('limited', rate => '1r/m burst=1 nodelay',

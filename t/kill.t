@@ -23,8 +23,7 @@ my $reloads = $ENV{TCCBS_RELOADS} // 10;
 
 # worker processes that are killed are what this is about
 
-my $t = TCCBS::Test->new(workers => 2, torn => 1,
-    exempt => [ killed ]);
+my $t = TCCBS::Test->new(workers => 2, torn => 1, exempt => [ killed ]);
 
 # a long run has many answers to remember
 

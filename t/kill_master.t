@@ -19,8 +19,7 @@ use TCCBS::Trust;
 
 my $rounds = $ENV{TCCBS_MASTER_KILLS} // 4;
 
-my $t = TCCBS::Test->new(workers => 2, torn => 1,
-    exempt => [ killed ]);
+my $t = TCCBS::Test->new(workers => 2, torn => 1, exempt => [ killed ]);
 
 $t->run;
 $t->faults({ kind => 'delay', ms => 40, forever => JSON::PP::true() });

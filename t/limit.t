@@ -13,8 +13,7 @@ use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Test qw/ copy killed /;
 
-my $t = TCCBS::Test->new(workers => 2,
-    exempt => [ killed ]);
+my $t = TCCBS::Test->new(workers => 2, exempt => [ killed ]);
 
 my @accounts = (
     $t->account('team-dr', rate => '1r/m burst=3 nodelay'),

@@ -13,8 +13,7 @@ use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Test qw/ busiest copy killed /;
 
-my $t = TCCBS::Test->new(workers => 2,
-    exempt => [ killed ]);
+my $t = TCCBS::Test->new(workers => 2, exempt => [ killed ]);
 
 $t->credential('short');
 

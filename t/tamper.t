@@ -24,8 +24,7 @@ srand($ENV{TCCBS_SEED} // 20261124);
 
 # the oracle of the tests reads one file
 
-my $t = TCCBS::Test->new(workers => 2, oracle => 0,
-    exempt => [ killed ]);
+my $t = TCCBS::Test->new(workers => 2, oracle => 0, exempt => [ killed ]);
 my $dir = $t->{dir};
 my $mac = $t->file('keys/audit', ('5e' x 32) . "\n", 0400);
 

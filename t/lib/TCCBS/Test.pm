@@ -611,15 +611,19 @@ sub children {
 
 sub worker_pids { goto &workers }
 
-# the alerts of nginx about a process that was killed, one or by -9 any: it
-# ends, its connections are open, it may have held the mutex of the zone
+# the alerts of nginx about a process that a signal ended: it may have held the
+# mutex of the zone
 
-sub killed {
-    my ($pid, $signal) = @_ ? (shift, '\d+') : ('\d+', 9);
+sub ended {
+    my ($pid, $signal) = @_;
 
-    (qr/process $pid exited on signal $signal\b/, qr/open socket #\d+ left/,
+    return (qr/process $pid exited on signal $signal\b/,
         qr/shared memory zone "\w+" was locked by $pid\b/);
 }
+
+# what a test that kills any process with -9 exempts
+
+sub killed { return (ended('\d+', 9), qr/open socket #\d+ left/) }
 
 # kills a worker and waits for another in its place; returns its pid
 
@@ -630,7 +634,7 @@ sub kill_worker {
     $pid //= (sort { $a <=> $b } keys %old)[0] // die "no worker to kill\n";
     $signal //= 'KILL';
 
-    push @{$self->{exempt}}, killed($pid);
+    push @{$self->{exempt}}, ended($pid, '\d+');
     kill $signal, $pid or die "kill $pid: $!\n";
 
     $self->wait_for(sub {
