@@ -208,10 +208,13 @@ sub quota { return call($_[0], client => { account => 'quota' })->{code} }
 
 is(quota($t), '', "quota: copy $_") for 1 .. 6;
 
-my $old = said($t, qr/cannot be used/);
+# the gateway, which puts keys of its own there, comes after we have looked
+
+$redis->cut_wire;
 $redis->stop;
 $redis->start;
 cmp_ok($redis->command('DBSIZE'), '<=', 1, 'it is empty, but for a probe');
+$redis->wire;
 
 ok(well($t), 'and used again');
 my @after = map { quota($t) } 1 .. 6;
