@@ -49,6 +49,8 @@ my @cases = (
       'InternalError.ComponentError' ],
     [ { kind => 'close_delimited', headers => [ [ 'Transfer-Encoding',
       'gzip' ] ] }, 'unknown', 'InternalError.ComponentError' ],
+    [ { kind => 'chunked', headers => [ [ 'Transfer-Encoding', 'gzip' ] ] },
+      'unknown', 'InternalError.ComponentError' ],
     [ { kind => 'delay', ms => 1, headers => [ [ 'Content-Encoding',
       'gzip' ] ] }, 'unknown', 'InternalError.ComponentError' ],
     [ { kind => 'delay', ms => 1, headers => [ [ "X-\0", 'x' ] ] }, 'unknown',
