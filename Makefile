@@ -270,12 +270,14 @@ test: deps
 
 # an nginx with NGX_DEBUG_PALLOC: an allocation from a pool is one of its own
 
-DEBUG_PALLOC =	-DNGX_DEBUG_PALLOC=1
+define without_pools
+	tools/nginx-source $(ROOT)/$(1)/nginx-src
+	$(MAKE) OBJS=$(1) NGX_SRC=$(1)/nginx-src \
+		DEFINES=-DNGX_DEBUG_PALLOC=1 $(2) all unit
+endef
 
 asan: deps
-	tools/nginx-source $(ROOT)/objs-asan/nginx-src
-	$(MAKE) OBJS=objs-asan NGX_SRC=objs-asan/nginx-src SAN=1 \
-		DEFINES=$(DEBUG_PALLOC) all unit
+	$(call without_pools,objs-asan,SAN=1)
 	TCCBS_OBJS=objs-asan TCCBS_NGINX=$(ROOT)/objs-asan/nginx/nginx \
 		tools/runtests objs-asan/unit t
 
@@ -283,9 +285,7 @@ MEMCHECK =	answers bypass copy credential_sts http2 policy request settle \
 		signature trace upstream upstream_tls
 
 memcheck: deps
-	tools/nginx-source $(ROOT)/objs-memcheck/nginx-src
-	$(MAKE) OBJS=objs-memcheck NGX_SRC=objs-memcheck/nginx-src \
-		DEFINES=$(DEBUG_PALLOC) all unit
+	$(call without_pools,objs-memcheck)
 	TCCBS_OBJS=objs-memcheck tools/memcheck $(MEMCHECK)
 
 coverage: deps

@@ -65,8 +65,9 @@ static ngx_http_tccbs_header_t  ngx_http_tccbs_headers[] = {
 
 /*
  * What would change what the body is or where it ends, and the fields of a
- * connection, of which HTTP/2 has none (RFC 9113, 8.2.2): before 1.31.0 nginx
- * overlooks them.  Curl and the C++ SDK expect to go on before a longer body.
+ * connection, of which HTTP/2 has none (RFC 9113, 8.2.2): nginx before 1.31.0
+ * lets some of them pass.  Curl and the C++ SDK expect to go on before a longer
+ * body.
  */
 
 static ngx_http_tccbs_refused_t  ngx_http_tccbs_refused[] = {
