@@ -13,6 +13,7 @@
 #include "ngx_tccbs_text.h"
 
 
+static ngx_uint_t ngx_http_tccbs_certificate_here(ngx_http_request_t *r);
 static ngx_int_t ngx_http_tccbs_certificate_fingerprint(
     ngx_http_request_t *r, u_char *text);
 
@@ -38,7 +39,43 @@ ngx_http_tccbs_certificate_verified(ngx_http_request_t *r)
 
     X509_free(cert);
 
-    return SSL_get_verify_result(c->ssl->connection) == X509_V_OK;
+    return SSL_get_verify_result(c->ssl->connection) == X509_V_OK
+           && ngx_http_tccbs_certificate_here(r);
+}
+
+
+/*
+ * nginx lets a Host header choose another server of the address than the one
+ * whose CA was asked when the client sent no SNI; a session that was made
+ * without SNI, or anywhere before nginx 1.27.4, is resumed in each server.
+ */
+
+static ngx_uint_t
+ngx_http_tccbs_certificate_here(ngx_http_request_t *r)
+{
+    SSL                      *ssl;
+    const char               *name, *was;
+    ngx_http_ssl_srv_conf_t  *sscf;
+
+    ssl = r->connection->ssl->connection;
+    sscf = ngx_http_get_module_srv_conf(r, ngx_http_ssl_module);
+
+    if (SSL_get_SSL_CTX(ssl) != sscf->ssl.ctx) {
+        return 0;
+    }
+
+    if (!SSL_session_reused(ssl)) {
+        return 1;
+    }
+
+    name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    was = SSL_SESSION_get0_hostname(SSL_get0_session(ssl));
+
+    if (name == NULL || was == NULL) {
+        return name == was;
+    }
+
+    return ngx_strcmp(name, was) == 0;
 }
 
 

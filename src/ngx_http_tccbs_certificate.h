@@ -13,8 +13,10 @@
 
 
 /*
- * Whether the client has shown a certificate that nginx verified.  With
- * "ssl_verify_client optional_no_ca" it may be one that nobody vouches for.
+ * Whether the client has shown a certificate that nginx verified, by what the
+ * server of this request trusts.  With "ssl_verify_client optional_no_ca" it
+ * may be one that nobody vouches for; without SNI, or in a session that is
+ * resumed, one that another server of the address has asked for.
  */
 ngx_uint_t ngx_http_tccbs_certificate_verified(ngx_http_request_t *r);
 

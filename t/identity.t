@@ -30,7 +30,7 @@ $pki->cert('team-x', 'clients', '/O=example/CN=team-x');
 # the files of the examples, with other paths and ports
 
 my %port = map { $_ => TCCBS::Test::free_port() }
-    qw/ session service header clear optional /;
+    qw/ session service header clear optional behind /;
 
 sub example {
     my ($name, $listen) = @_;
@@ -55,14 +55,11 @@ $t->{port} = TCCBS::Test::free_port();
 
 my ($certificate, $mtls) = example('certificate', $t->{port});
 
-# here sessions stay on, for clients to try theirs elsewhere
-ok($mtls =~ s/ssl_session_tickets off;\s+ssl_session_cache +off;//,
-    'the example has no sessions');
-
 my ($auth_request, $auth) = example('auth_request', $port{session});
 
 # the service that knows sessions; a server with another CA on the same address,
-# one that asks for a certificate without looking at it, one behind a proxy
+# one that asks for a certificate without looking at it, one behind a proxy; and
+# one that is not the first of its address
 
 my $more = <<END;
     $auth
@@ -96,6 +93,28 @@ my $more = <<END;
         ssl_certificate_key $pki->{dir}/gateway.key;
         ssl_client_certificate $pki->{dir}/clients.crt;
         ssl_verify_client optional_no_ca;
+        location / {
+            tccbs_identity \$ssl_client_s_dn;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+    }
+    server {
+        listen 127.0.0.1:$port{behind} ssl default_server;
+        ssl_certificate $pki->{dir}/gateway.crt;
+        ssl_certificate_key $pki->{dir}/gateway.key;
+        ssl_client_certificate $pki->{dir}/rogue.crt;
+        ssl_verify_client on;
+        location / {
+            return 200 "\$ssl_session_reused \$ssl_client_s_dn\\n";
+        }
+    }
+    server {
+        listen 127.0.0.1:$port{behind} ssl;
+        server_name cbs.gw.test;
+        ssl_certificate $pki->{dir}/gateway.crt;
+        ssl_certificate_key $pki->{dir}/gateway.key;
+        ssl_client_certificate $pki->{dir}/clients.crt;
+        ssl_verify_client on;
         location / {
             tccbs_identity \$ssl_client_s_dn;
             tccbs_pass https://cbs.intl.tencentcloudapi.com;
@@ -173,13 +192,14 @@ is(as(undef, %optional)->{code}, $refused, 'no certificate at all');
 # sessions: one that was made where another CA counts is not one of here
 
 sub openssl {
-    my ($name, $cert, $bytes, @args) = @_;
+    my ($to, $name, $cert, $bytes, @args) = @_;
 
     local %ENV = %ENV;
     delete $ENV{LD_PRELOAD};
 
     my $pid = open3(my $in, my $out, undef, 'openssl', 's_client', '-connect',
-        "127.0.0.1:$t->{port}", '-servername', $name, '-ign_eof',
+        "127.0.0.1:$to", $name ? ('-servername', $name) : '-noservername',
+        '-ign_eof',
         '-cert', $pki->path("$cert.crt"), '-key', $pki->path("$cert.key"),
         '-CAfile', $pki->path('ca.crt'), @args);
 
@@ -200,15 +220,17 @@ for my $version (qw/ -tls1_2 -tls1_3 /) {
     my @to = ($version, '-sess_out', $session);
     my @from = ($version, '-sess_in', $session);
 
-    like(openssl('other.gw.test', 'rogue-client', get('other.gw.test'), @to),
+    like(openssl($t->{port}, 'other.gw.test', 'rogue-client',
+        get('other.gw.test'), @to),
         qr/^\. $dn$/m, "$version: a session of another server");
     ok(-s $session, "$version: is kept");
-    like(openssl('other.gw.test', 'rogue-client', get('other.gw.test'), @from),
+    like(openssl($t->{port}, 'other.gw.test', 'rogue-client',
+        get('other.gw.test'), @from),
         qr/^r $dn$/m, "$version: is good there");
 
     my $params = copy();
-    my $said = openssl('cbs.gw.test', 'rogue-client', $t->client->request(
-        $action, $params, close => 1), @from);
+    my $said = openssl($t->{port}, 'cbs.gw.test', 'rogue-client',
+        $t->client->request($action, $params, close => 1), @from);
 
     unlike($said, qr/"SnapshotCopyResultSet"/, "$version: not taken over");
     like($said, qr/"Code":"\Q$invalid\E"|alert\ access\ denied
@@ -219,11 +241,48 @@ for my $version (qw/ -tls1_2 -tls1_3 /) {
     # the name that was shown and verified is the one that is asked for
 
     $params = copy();
-    $said = openssl('other.gw.test', 'rogue-client', $t->client->request(
-        $action, $params, close => 1), $version);
+    $said = openssl($t->{port}, 'other.gw.test', 'rogue-client',
+        $t->client->request($action, $params, close => 1), $version);
 
     unlike($said, qr/"SnapshotCopyResultSet"/, "$version: no other host");
     is($t->sent($params), 0, "$version: nothing sent there");
+
+    # nor is a session taken over that was made without a name, or a connection
+    # without one, where nginx goes by the Host header
+
+    like(openssl($port{behind}, undef, 'rogue-client', get('no.gw.test'),
+        @to), qr/^\. $dn$/m, "$version: a session of no name");
+    like(openssl($port{behind}, undef, 'rogue-client', get('no.gw.test'),
+        @from), qr/^r $dn$/m, "$version: is good there");
+
+    for ([ 'cbs.gw.test', 'of no name', @from ],
+        [ undef, 'by the Host header', $version ])
+    {
+        my ($name, $what, @args) = @$_;
+
+        $params = copy();
+        $said = openssl($port{behind}, $name, 'rogue-client',
+            $t->client->request($action, $params, close => 1), @args);
+
+        like($said, qr/"Code":"\Q$refused\E"/, "$version: $what, refused");
+        is($t->sent($params), 0, "$version: $what, nothing sent");
+    }
+
+    # one's own is
+
+    for my $port ($t->{port}, $port{behind}) {
+        for ([ '.', @to ], [ 'r', @from ]) {
+            my ($reused, @args) = @$_;
+
+            $params = copy();
+            $said = openssl($port, 'cbs.gw.test', 'team-dr',
+                $t->client->request($action, $params, close => 1), @args);
+
+            like($said, qr/"SnapshotCopyResultSet"/, "$version: a session");
+            like($said, $reused eq 'r' ? qr/^Reused, /m : qr/^New, /m,
+                "$version: reused or not");
+        }
+    }
 }
 
 # auth_request
