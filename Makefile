@@ -99,7 +99,7 @@ UNIT_LIBS =	-lyajl -lcrypto -lz
 
 .PHONY: all module tools deps demo serve stop test unit units lint asan clean
 .PHONY: install bench bench-growth bench-limits bench-fleet fleet
-.PHONY: coverage memcheck mutants faults kill crowd soak
+.PHONY: coverage memcheck unpooled mutants faults kill crowd soak
 .PHONY: FORCE
 .DELETE_ON_ERROR:
 
@@ -268,25 +268,30 @@ test: deps
 	$(MAKE) all unit
 	tools/runtests $(OBJS)/unit t
 
-# an nginx with NGX_DEBUG_PALLOC: an allocation from a pool is one of its own
+# An nginx with NGX_DEBUG_PALLOC: an allocation from a pool is one of its own.
+# It is not instrumented itself, its code is not ours.  The module is built
+# against the same source: the structures of the distribution's nginx differ.
 
-define without_pools
-	tools/nginx-source $(ROOT)/$(1)/nginx-src
-	$(MAKE) OBJS=$(1) NGX_SRC=$(1)/nginx-src \
-		DEFINES=-DNGX_DEBUG_PALLOC=1 $(2) all unit
-endef
+UNPOOLED =	$(ROOT)/objs-unpooled
+FOR_UNPOOLED =	NGX_DIR=$(UNPOOLED)/nginx-src NGX_KIND=source
 
-asan: deps
-	$(call without_pools,objs-asan,SAN=1)
-	TCCBS_OBJS=objs-asan TCCBS_NGINX=$(ROOT)/objs-asan/nginx/nginx \
+unpooled:
+	tools/nginx-source $(UNPOOLED)/nginx-src
+	$(MAKE) OBJS=objs-unpooled NGX_SRC=$(UNPOOLED)/nginx-src \
+		DEFINES=-DNGX_DEBUG_PALLOC=1 module
+
+asan: deps unpooled
+	$(MAKE) OBJS=objs-asan SAN=1 $(FOR_UNPOOLED) all unit
+	TCCBS_OBJS=objs-asan TCCBS_NGINX=$(UNPOOLED)/nginx/nginx \
 		tools/runtests objs-asan/unit t
 
 MEMCHECK =	answers bypass copy credential_sts http2 policy request settle \
 		signature trace upstream upstream_tls
 
-memcheck: deps
-	$(call without_pools,objs-memcheck)
-	TCCBS_OBJS=objs-memcheck tools/memcheck $(MEMCHECK)
+memcheck: deps unpooled
+	$(MAKE) OBJS=objs-memcheck $(FOR_UNPOOLED) all unit
+	TCCBS_OBJS=objs-memcheck TCCBS_BINARY=$(UNPOOLED)/nginx/nginx \
+		tools/memcheck $(MEMCHECK)
 
 coverage: deps
 	$(MAKE) OBJS=objs-coverage COVERAGE=1 all unit
@@ -327,4 +332,4 @@ test-matrix: deps
 
 clean:
 	@[ ! -e $(OBJS)/serve/serve.json ] || tools/serve stop
-	rm -rf $(OBJS) objs-asan objs-coverage objs-memcheck
+	rm -rf $(OBJS) objs-asan objs-coverage objs-memcheck objs-unpooled
