@@ -1,4 +1,5 @@
-# the module once more, with each of its allocations behind a wrapper
+# the module once more, with each of its allocations behind a wrapper; those of
+# the runtimes of gcov and the sanitizers, which come afterwards, are not
 
 WRAPPED =	ngx_palloc ngx_pnalloc ngx_pcalloc ngx_alloc ngx_calloc malloc \
 		calloc realloc ngx_slab_alloc ngx_slab_calloc \
@@ -17,9 +18,10 @@ $(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g -O1 -fPIC $(WARN) $(PROBES) $(NGX_INC) $(HTTP_INC) \
 		-fno-builtin -c -o $(@D)/wrap.o t/torture/wrap.c
-	$(CC) -shared $(PROBES) -o $@ $(@D)/wrap.o \
+	$(LD) -r -o $(@D)/module.o $(WRAPPED:%=--wrap=%) $(@D)/wrap.o \
 		$$(find $(OBJS)/nginx/addon -name '*.o') \
-		$(OBJS)/nginx/ngx_http_tccbs_module_modules.o \
-		$(WRAPPED:%=-Wl,--wrap=%) -lyajl -lhiredis -lcrypto -lssl
+		$(OBJS)/nginx/ngx_http_tccbs_module_modules.o
+	$(CC) -shared $(PROBES) -o $@ $(@D)/module.o -lyajl -lhiredis \
+		-lcrypto -lssl
 
 unit: $(OBJS)/torture/ngx_http_tccbs_module.so
