@@ -49,8 +49,6 @@ ngx_http_tccbs_attempt_start(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
     attempt = &ctx->attempt;
 
-    ngx_memzero(attempt, sizeof(ngx_http_tccbs_attempt_t));
-
     attempt->ctx = ctx;
     attempt->length = -1;
     attempt->start = ngx_current_msec;

@@ -654,6 +654,9 @@ ngx_http_tccbs_again(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
     ctx->id.data = id;
 
+    /* what the next attempt does not come to is not that of this one */
+
+    ngx_memzero(&ctx->attempt, sizeof(ngx_http_tccbs_attempt_t));
     ngx_memzero(&ctx->reply, sizeof(ngx_tccbs_reply_t));
     ngx_str_null(&ctx->error.code);
 

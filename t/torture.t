@@ -12,169 +12,68 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::UNIX;
 use Test::More;
+use TCCBS::Status qw/ status /;
 use TCCBS::Test qw/ copy /;
+use TCCBS::Torture qw/ $ANY $WORKER /;
 
-my $objs = "$FindBin::Bin/../" . ($ENV{TCCBS_OBJS} // 'objs');
-my $module = "$objs/torture/ngx_http_tccbs_module.so";
-my $all = ($ENV{TCCBS_TORTURE} // '') eq 'all';
-
-plan skip_all => 'no module for it, run "make unit"' if !-e $module;
-
-# The file that the module shares with us: six numbers, then pairs of a place
-# and how often it has failed; see t/torture/wrap.c.
-
-my ($ANY, $WORKER) = (1, 2);
-my $size = 8 * (6 + 2 * 1024);
-my $t = TCCBS::Test->new(module => $module, log => 'error',
+my $t = TCCBS::Test->new(module => TCCBS::Torture::module(), log => 'error',
     exempt => [ qr/no memory for the audit record/, qr/has no room for \d/,
         qr/no room to hold/ ]);
-my $path = $t->file('torture', "\0" x $size, 0666);
 
-$ENV{TCCBS_TORTURE} = $path;
-
-sub poke {
-    my ($at, @numbers) = @_;
-    open(my $fh, '+<:raw', $path) or die "$path: $!\n";
-    sysseek($fh, 8 * $at, 0);
-    syswrite($fh, pack('Q<*', @numbers));
-}
-
-sub arm {
-    my ($who, $at, $persistent) = @_;
-    poke(1, $at, $persistent, 0, 0);
-    poke(0, $who);
-}
-
-sub disarm { poke(0, 0); return counters() }
-
-sub counters {
-    open(my $fh, '<:raw', $path) or die "$path: $!\n";
-    sysread($fh, my $bytes, $size);
-    my @n = unpack('Q<*', $bytes);
-    my %c = (count => $n[3], failed => $n[4], trace => {});
-    $c{sites} = { map { ($n[6 + 2 * $_] => $n[7 + 2 * $_]) } 0 .. $n[5] - 1 };
-    return \%c;
-}
-
-# The audit file is tried again after a while; until then nothing is forwarded.
-
-my $shut;
-
-# Runs something with each allocation failing in turn.  Unless all are asked
-# for, one whose failure reaches no new place is followed by a longer step.
-
-sub torture {
-    my ($name, $who, $run) = @_;
-
-    for my $persistent (0, 1) {
-        my $n = 0;
-        my $tried = 0;
-        my $step = 1;
-
-        while (1) {
-            my $before = keys %{failed_sites()};
-            my $was = counters()->{sites};
-
-            arm($who, $n, $persistent);
-            my $bad = $run->();
-            my $c = disarm();
-
-            if ($shut) {
-                $shut = 0;
-                $t->wait_for(sub { $t->call('CopySnapshotCrossRegions', copy(),
-                    client => { plain => 1 })->{code} eq '' }, 20)
-                    or $bad //= 'nothing is forwarded any more';
-            }
-
-            last if !$c->{failed};
-            $tried++;
-
-            if ($bad) {
-                fail("$name: allocation $n"
-                    . ($persistent ? ' and all after it' : '') . ": $bad");
-                my $sites = places();
-                diag('failed: ' . ($sites->{$_} // '?'))
-                    for grep { $c->{sites}{$_} > ($was->{$_} // 0) }
-                    keys %{$c->{sites}};
-                return;
-            }
-
-            my $new = keys(%{failed_sites()}) > $before;
-            $step = $all || $new ? 1 : $step < 4 ? $step + 1 : 4;
-            $step = 1 if !$persistent;
-            $n += $step;
-
-            if ($n > 2000) {
-                fail("$name: it ends");
-                last;
-            }
-        }
-
-        cmp_ok($tried, '>', 0, "$name: $tried failures"
-            . ($persistent ? ', lasting' : ''));
-    }
-}
-
-sub failed_sites {
-    my $sites = counters()->{sites};
-    return { map { $sites->{$_} ? ($_ => 1) : () } keys %$sites };
-}
-
-sub places {
-    my ($base) = map { /^([0-9a-f]+) \w tccbs_torture_base$/ ? hex $1 : () }
-        `nm $module`;
-    my (%sites, $function, $call);
-
-    for (`objdump -d --no-show-raw-insn $module`) {
-        $function = $1 if /^[0-9a-f]+ <(\w+)>:/;
-
-        if (defined $call && /^\s+([0-9a-f]+):/) {
-            $sites{hex($1) - $base} = $call;
-            undef $call;
-        }
-
-        $call = "$function: $1" if /\tcall\s.*<__wrap_(\w+)>/;
-    }
-
-    return \%sites;
-}
+TCCBS::Torture::share($t);
 
 # The configuration: refused, with a message, and no crash
 
 $t->emulator;
-$t->key($_) for qw/ mapped limited /;
+$t->key($_) for qw/ mapped limited slow /;
 $t->credential('temporary', token => 1);
 
 my $mapped = TCCBS::Test::free_port();
+my $limits = 'limit 10000r/s; queue 5s 100;';
 
 my %conf = (listen => '', accounts => $t->account('team-dr')
         . $t->account('limited', rate => '1r/m burst=1 nodelay',
             quota => '5/d', snapshots => 'snap-*')
         . $t->account('mapped', identity => '"CN=mapped,O=example"',
-            credential => 'temporary'),
-    credential => join('', map { "tccbs_credential $_ {
-        file $t->{dir}/keys/$_.json; limit 10000r/s; queue 5s 100; }" }
-        qw/ prod temporary /),
-    location => 'tccbs_signed_host cbs.intl.tencentcloudapi.com;'
-        . ' tccbs_snapshot_tag on;',
+            credential => 'temporary')
+        . $t->account('slow', credential => 'slow'),
+    credential => "tccbs_credential prod {
+            file $t->{dir}/keys/prod.json; $limits }
+        tccbs_credential temporary {
+            file $t->{dir}/keys/temporary.json; $limits }
+        tccbs_credential slow {
+            file $t->{dir}/keys/prod.json; limit 20r/s; queue 5s 100; }",
+    audit => "tccbs_audit $t->{dir}/audit.jsonl
+        syslog:server=unix:$t->{dir}/syslog,nohostname;",
+    http => 'log_format all "$tccbs_account $tccbs_delay'
+        . ' $tccbs_upstream_limit";',
+    location => "tccbs_signed_host cbs.intl.tencentcloudapi.com;
+        tccbs_snapshot_tag on; access_log $t->{dir}/logs/all.log all;",
+    server => 'location = /tccbs { tccbs_status; }',
     servers => <<END);
     server {
         listen 127.0.0.1:$mapped;
         location / {
+            tccbs_ssl_verify_depth 2;
             tccbs_identity \$http_x_who trusted;
             tccbs_pass https://cbs.intl.tencentcloudapi.com;
         }
     }
 END
 
+my $syslog = IO::Socket::UNIX->new(Type => SOCK_DGRAM,
+    Local => "$t->{dir}/syslog") or die "syslog: $!\n";
+chmod 0666, "$t->{dir}/syslog";
+
 $t->write_conf(%conf);
 
-torture('configuration', $ANY, sub {
+TCCBS::Torture::torture('configuration', $ANY, sub {
     my $said = $t->nginx("-t -c $t->{dir}/nginx.conf");
+    my $c = TCCBS::Torture::counters();
     return 'signal ' . ($? & 127) if $? & 127;
-    return 'accepted' if counters()->{failed} && $? == 0
-        && counters()->{count} < 5;
+    return 'accepted' if $c->{failed} && $? == 0 && $c->{count} < 5;
     return;
 });
 
@@ -187,21 +86,36 @@ is($t->call('CopySnapshotCrossRegions', copy(), client => { plain => 1 })
     ->{code}, '', 'a call before');
 
 my ($worker) = $t->workers;
-my %told;
+my ($shut, %told);
 
 sub told {
     my ($r) = @_;
-    $shut = ($r->{message} // '') =~ /audit log cannot be written/;
+    $shut ||= ($r->{message} // '') =~ /audit log cannot be written/;
     $told{$r->{response} ? $r->{code} || 'made' : $r->{error}}++;
     return "no form: $r->{raw}" if $r->{status} && !$r->{response};
     return 'another worker' if ($t->workers)[0] != $worker;
     return;
 }
 
+# The audit file is tried again after a while; until then nothing is forwarded.
+
+sub opened {
+    return if !$shut;
+    $shut = 0;
+    return if $t->wait_for(sub { $t->call('CopySnapshotCrossRegions', copy(),
+        client => { plain => 1 })->{code} eq '' }, 20);
+    return 'nothing is forwarded any more';
+}
+
+sub torture {
+    my ($name, $run, %o) = @_;
+    TCCBS::Torture::torture($name, $WORKER, $run, after => \&opened, %o);
+}
+
 sub caller_of {
     my (%o) = @_;
     return sub {
-        $t->faults({ kind => $o{fault} }) if $o{fault};
+        $t->faults({ kind => $o{fault}, %{$o{how} // {}} }) if $o{fault};
         my $r = $t->call($o{action} // 'CopySnapshotCrossRegions',
             $o{params} ? $o{params}->() : copy(SnapshotName => 'torture'),
             client => { plain => 1, %{$o{client} // {}} },
@@ -210,25 +124,95 @@ sub caller_of {
     };
 }
 
-torture('copy', $WORKER, caller_of());
-torture('two regions', $WORKER, caller_of(params => sub {
+# several calls at once
+
+sub callers_of {
+    my ($n, $account, $params) = @_;
+    return sub {
+        my $same = $params->();
+        my @clients = map { $t->client(plain => 1, account => $account) }
+            1 .. $n;
+        $_->send($_->request('CopySnapshotCrossRegions', $same // copy(),
+            close => 1)) for @clients;
+        my @bad = map { told($_->answer(20)) // () } @clients;
+        $_->close for @clients;
+        return $bad[0];
+    };
+}
+
+torture('copy', caller_of(call => {
+    headers => [ [ 'X-TC-TraceId', 'torture' ] ] }), pairs => 20);
+torture('two regions', caller_of(params => sub {
     copy(DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]) }));
-torture('describe', $WORKER, caller_of(action => 'DescribeSnapshots',
+torture('describe', caller_of(action => 'DescribeSnapshots',
     params => sub { return { Limit => 3 } }));
-torture('refused by policy', $WORKER, caller_of(params => sub {
+torture('refused by policy', caller_of(params => sub {
     copy(DestinationRegions => [ 'ap-tokyo' ]) }));
-torture('bad signature', $WORKER, caller_of(call => { secret => 'x' x 40 }));
-torture('malformed', $WORKER, caller_of(call => { body => '{"a"' }));
-torture('rate', $WORKER, caller_of(client => { account => 'limited' }));
-torture('mapped', $WORKER, caller_of(client => { port => $mapped },
+torture('bad signature', caller_of(call => { secret => 'x' x 40 }));
+torture('malformed', caller_of(call => { body => '{"a"' }));
+torture('rate', caller_of(client => { account => 'limited' }));
+torture('mapped', caller_of(client => { port => $mapped },
     call => { headers => [ [ 'X-Who', 'CN=mapped,O=example' ] ] }));
-torture('an answer that is lost', $WORKER,
-    caller_of(fault => 'drop_in_body'));
+torture('an answer that is lost', caller_of(fault => 'drop_in_body'));
+
+# of one of two regions it is known
+
+my @both = ('ap-beijing', 'ap-singapore');
+my $half = '{"Response":{"RequestId":"x","SnapshotCopyResultSet":['
+    . join(',', map { '{"Code":"' . (/beijing/ ? 'Success' : 'InternalError')
+        . qq(","DestinationRegion":"$_","Message":"","SnapshotId":")
+        . (/beijing/ ? 'snap-00000001' : '') . '"}' } @both) . ']}}';
+
+torture('half of an answer', caller_of(fault => 'body',
+    how => { body => $half },
+    params => sub { copy(DestinationRegions => [ @both ]) }));
+
+# an answer that is lost, and what is seen of the copy later
+
+my ($lost, $tag);
+
+sub lose {
+    $t->faults({ kind => 'drop_before' });
+    $lost = copy(SnapshotName => 'lost');
+    my $r = $t->call('CopySnapshotCrossRegions', $lost,
+        client => { plain => 1 });
+    ($tag) = ($r->{headers}{'x-tccbs-id'} =~ tr/-//dr) =~ /^(.{16})/;
+}
+
+sub looked_for {
+    return { Filters => [ { Name => 'snapshot-name',
+        Values => [ "lost #$tag" ] } ] };
+}
+
+sub find {
+    lose();
+    my $r = $t->call('DescribeSnapshots', looked_for(),
+        client => { plain => 1 }, region => 'ap-beijing');
+    die "not found: $r->{body}\n" if $r->{body} !~ /lost #$tag/;
+}
+
+torture('seen again', caller_of(action => 'DescribeSnapshots',
+    params => \&looked_for, call => { region => 'ap-beijing' }),
+    before => \&lose);
+torture('found again', caller_of(params => sub { $lost }), before => \&find);
+
+torture('refused for the rate', caller_of(fault => 'error',
+    how => { code => 'RequestLimitExceeded' }));
+torture('at once', callers_of(3, 'slow', sub { undef }));
+torture('the same at once', callers_of(2, 'slow', sub { copy() }));
 
 my $same = copy();
 is($t->call('CopySnapshotCrossRegions', $same, client => { plain => 1 })
     ->{code}, '', 'a call whose answer is kept');
-torture('the answer again', $WORKER, caller_of(params => sub { $same }));
+torture('the answer again', caller_of(params => sub { $same }));
+
+for my $form (qw/ json prometheus html /) {
+    torture("status as $form", sub {
+        my $r = eval { status($t, $form, client => { plain => 1 }) };
+        return if $@;
+        return $r->{status} =~ /^(?:200|500)$/ ? undef : "said $r->{status}";
+    });
+}
 
 is(told($t->call('CopySnapshotCrossRegions', copy(),
     client => { plain => 1 })), undef, 'the gateway goes on');
@@ -244,21 +228,8 @@ $t->start;
 ok($t->settled, 'every intent has an outcome');
 $t->stop;
 
-# How many places there are: calls of the wrappers in the code.
+# yajl never asks for more than what is there for it
 
-my %sites = %{places()};
-my $seen = counters()->{sites};
-my @reached = grep { exists $seen->{$_} } keys %sites;
-my @failed = grep { $seen->{$_} } @reached;
-my @never = sort map { exists $seen->{$_} ? () : $sites{$_} } keys %sites;
-
-diag(scalar(keys %sites) . ' places, ' . @reached . ' reached, ' . @failed
-    . ' failed');
-diag("not reached: $_") for @never;
-
-# what a run does not reach: the start of a worker, the restore of a log, and
-# what needs two failures in a row
-
-cmp_ok(scalar @failed, '>=', 70, 'most of them have failed');
+TCCBS::Torture::all_failed('calls', 'ngx_tccbs_json_malloc: ngx_palloc');
 
 $t->done;

@@ -24,7 +24,8 @@
 typedef struct {
     uint64_t  armed;                          /* 1: all, 2: workers only */
     uint64_t  at;                             /* the one that fails */
-    uint64_t  persistent;                     /* and all after it */
+    uint64_t  more;                           /* 1: and all after it; or the
+                                                 one that is so many later */
     uint64_t  count;
     uint64_t  failed;
     uint64_t  nsites;
@@ -97,7 +98,10 @@ fails(void *from)
 
     n = torture->count++;
 
-    if (n < torture->at || (n > torture->at && !torture->persistent)) {
+    if (n < torture->at
+        || (n > torture->at && torture->more != 1
+            && (torture->more == 0 || n - torture->at != torture->more)))
+    {
         return 0;
     }
 

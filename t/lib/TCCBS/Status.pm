@@ -10,7 +10,8 @@ use JSON::XS;
 use parent 'Exporter';
 our @EXPORT_OK = qw/ status samples flat /;
 
-# status(test, form, path: the location, headers: text, method): the answer
+# status(test, form, path: the location, headers: text, method, client): the
+# answer
 
 sub status {
     my ($t, $form, %o) = @_;
@@ -20,7 +21,7 @@ sub status {
 
     return $t->raw("$method $target HTTP/1.1\r\nHost: cbs.gw.test\r\n"
         . ($o{headers} // '') . "Connection: close\r\n\r\n",
-        raw_answer => 1, method => $method);
+        raw_answer => 1, method => $method, client => $o{client});
 }
 
 # lines of the text format: {'name{label="value"}' => number}
