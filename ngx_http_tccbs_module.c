@@ -597,8 +597,7 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_tccbs_restore(cycle, &mcf->audit, mcf->hold,
-                                  mcf->replay_window);
+    return ngx_http_tccbs_restore(cycle, &mcf->audit);
 
 full:
 
@@ -657,9 +656,7 @@ ngx_http_tccbs_init_process(ngx_cycle_t *cycle)
                                               &mcf->credentials)
                    != NGX_OK))
         || ngx_http_tccbs_audit_init(cycle, &mcf->audit) != NGX_OK
-        || ngx_http_tccbs_recovery_init(cycle, &mcf->audit, mcf->hold,
-                                        mcf->replay_window)
-           != NGX_OK)
+        || ngx_http_tccbs_recovery_init(cycle, &mcf->audit) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "tccbs cannot start in this process");

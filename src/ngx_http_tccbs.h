@@ -42,8 +42,6 @@ typedef struct {
     ngx_uint_t                    *loaded;       /* it is in use */
     ngx_uint_t                     status;       /* tccbs_status is used */
     ngx_uint_t                     pass;         /* tccbs_pass is used */
-    time_t                         hold;         /* the longest */
-    time_t                         replay_window;
 } ngx_http_tccbs_main_conf_t;
 
 

@@ -35,6 +35,9 @@ typedef struct {
     ngx_shm_zone_t                 *zone;
     ngx_str_t                       key;          /* of the macs, or empty */
     ngx_syslog_peer_t              *syslog;       /* copies, or NULL */
+    time_t                          hold;         /* the longest of each */
+    time_t                          window;
+    time_t                          flight;
 } ngx_http_tccbs_audit_conf_t;
 
 

@@ -479,8 +479,10 @@ ngx_http_tccbs_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    mcf->hold = ngx_max(mcf->hold, conf->hold);
-    mcf->replay_window = ngx_max(mcf->replay_window, conf->replay_window);
+    mcf->audit.hold = ngx_max(mcf->audit.hold, conf->hold);
+    mcf->audit.window = ngx_max(mcf->audit.window, conf->replay_window);
+    mcf->audit.flight = ngx_max(mcf->audit.flight,
+                                (time_t) (conf->total_timeout / 1000 + 1));
 
     conf->name = conf->ssl_name.len ? conf->ssl_name : conf->host;
 

@@ -26,8 +26,8 @@ static void ngx_http_tccbs_recovery_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_recovery_round(void);
 static u_char *ngx_http_tccbs_recovery_tail(u_char **end);
 static size_t ngx_http_tccbs_recovery_before(u_char *p, size_t room);
-static void ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight,
-    u_char *tail, u_char *end);
+static ngx_int_t ngx_http_tccbs_recovery_close(
+    ngx_http_tccbs_flight_t *flight, u_char *tail, u_char *end);
 static ngx_uint_t ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
     u_char *id, const char *kind, ngx_http_tccbs_line_t *found);
 
@@ -38,19 +38,15 @@ static ngx_uint_t                    ngx_http_tccbs_nclaimed;
 static ngx_event_t                   ngx_http_tccbs_recovery_event;
 static ngx_connection_t              ngx_http_tccbs_recovery_dumb;
 static ngx_http_tccbs_audit_conf_t  *ngx_http_tccbs_recovery_conf;
-static time_t                        ngx_http_tccbs_recovery_hold;
-static time_t                        ngx_http_tccbs_recovery_window;
 
 
 ngx_int_t
 ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
-    ngx_http_tccbs_audit_conf_t *conf, time_t hold, time_t window)
+    ngx_http_tccbs_audit_conf_t *conf)
 {
     ngx_event_t  *ev;
 
     ngx_http_tccbs_recovery_conf = conf;
-    ngx_http_tccbs_recovery_hold = hold;
-    ngx_http_tccbs_recovery_window = window;
 
     ev = &ngx_http_tccbs_recovery_event;
 
@@ -84,9 +80,7 @@ ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
         && ngx_http_tccbs_takeover_gone(takeover))
     {
         (void) ngx_http_tccbs_restore((ngx_cycle_t *) ngx_cycle,
-                                      ngx_http_tccbs_recovery_conf,
-                                      ngx_http_tccbs_recovery_hold,
-                                      ngx_http_tccbs_recovery_window);
+                                      ngx_http_tccbs_recovery_conf);
     }
 
     if (ngx_http_tccbs_audit_ready()
@@ -101,7 +95,7 @@ ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
 
 /*
  * The entries are taken first and the file is read then: whatever their owners
- * wrote is in it.  When it cannot be read they are kept for the next time.
+ * wrote is in it.  Those that cannot be closed are kept for the next time.
  */
 
 static ngx_uint_t
@@ -135,15 +129,19 @@ ngx_http_tccbs_recovery_round(void)
         return 0;
     }
 
-    for (i = 0; i < ngx_http_tccbs_nclaimed; i++) {
-        ngx_http_tccbs_recovery_close(ngx_http_tccbs_claimed[i], tail, end);
+    for (i = 0, n = 0; i < ngx_http_tccbs_nclaimed; i++) {
+        flight = ngx_http_tccbs_claimed[i];
+
+        if (ngx_http_tccbs_recovery_close(flight, tail, end) != NGX_OK) {
+            ngx_http_tccbs_claimed[n++] = flight;
+        }
     }
 
-    ngx_http_tccbs_nclaimed = 0;
+    ngx_http_tccbs_nclaimed = n;
 
     ngx_free(tail);
 
-    return more;
+    return n ? 0 : more;
 }
 
 
@@ -167,7 +165,7 @@ ngx_http_tccbs_recovery_exit(void)
         }
 
         if (!flight->closing) {
-            ngx_http_tccbs_recovery_close(flight, NULL, NULL);
+            (void) ngx_http_tccbs_recovery_close(flight, NULL, NULL);
         }
     }
 }
@@ -246,7 +244,7 @@ ngx_http_tccbs_recovery_before(u_char *p, size_t room)
 
     name = ngx_http_tccbs_scan_before(
                                  &ngx_http_tccbs_recovery_conf->journal.path,
-                                 ngx_http_tccbs_recovery_hold, pool);
+                                 ngx_http_tccbs_recovery_conf->hold, pool);
 
     fd = name ? ngx_open_file(name, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0)
               : NGX_INVALID_FILE;
@@ -267,7 +265,7 @@ ngx_http_tccbs_recovery_before(u_char *p, size_t room)
 }
 
 
-static void
+static ngx_int_t
 ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
     u_char *end)
 {
@@ -291,32 +289,34 @@ ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
             || ngx_http_tccbs_recovery_find(tail, end, id.data, "recovery",
                                             &outcome))
         {
-            if (intended) {
-                ngx_http_tccbs_restore_ended(ngx_http_tccbs_recovery_conf,
-                                             &intent, &outcome,
-                                             ngx_http_tccbs_recovery_hold,
-                                             ngx_http_tccbs_recovery_window,
-                                             ngx_cycle->log);
+            if (intended
+                && ngx_http_tccbs_restore_ended(ngx_http_tccbs_recovery_conf,
+                                                &intent, &outcome,
+                                                ngx_cycle->log)
+                   == NGX_ERROR)
+            {
+                return NGX_ERROR;
             }
 
             ngx_http_tccbs_flight_free(flight);
-            return;
+            return NGX_OK;
         }
 
         if (!intended && !sending) {
             ngx_http_tccbs_flight_free(flight);
-            return;
+            return NGX_OK;
         }
     }
 
     if (sending) {
         ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"unknown\"");
 
-        if (intended) {
-            ngx_http_tccbs_restore_intent(ngx_http_tccbs_recovery_conf->zone,
-                                          intent.line, intent.len,
-                                          ngx_http_tccbs_recovery_hold,
-                                          ngx_cycle->log);
+        if (intended
+            && ngx_http_tccbs_restore_intent(ngx_http_tccbs_recovery_conf,
+                                             &intent, ngx_cycle->log)
+               == NGX_ERROR)
+        {
+            return NGX_ERROR;
         }
 
     } else {
@@ -326,7 +326,10 @@ ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
     if (ngx_http_tccbs_audit_append(&id, &rest, flight, NULL) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "no audit record for the intent %V", &id);
+        return NGX_ERROR;
     }
+
+    return NGX_OK;
 }
 
 

@@ -20,10 +20,10 @@
  * open entries in the zone whose owner is gone, reads in the audit file what
  * became of them, and appends the outcome that is missing.  Where that is
  * unknown the regions are held for "hold" seconds; an answer that is there is
- * given again for "window" seconds.
+ * given again for "window" seconds.  What fails is tried again the next time.
  */
 ngx_int_t ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
-    ngx_http_tccbs_audit_conf_t *conf, time_t hold, time_t window);
+    ngx_http_tccbs_audit_conf_t *conf);
 
 /*
  * The same for what this worker leaves open on a fast shutdown; between stop()

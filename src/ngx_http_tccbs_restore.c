@@ -17,35 +17,39 @@
 typedef struct {
     ngx_log_t                    *log;
     ngx_http_tccbs_audit_conf_t  *conf;
-    time_t                        hold;
-    time_t                        window;
     ngx_uint_t                    upgrade;    /* owners may be alive */
     ngx_uint_t                    nopen;
+    ngx_uint_t                    failed;     /* something is not restored */
 } ngx_http_tccbs_restore_t;
 
 
 static void ngx_http_tccbs_restore_record(void *data,
     ngx_http_tccbs_line_t *intent, ngx_http_tccbs_line_t *outcome);
+static ngx_int_t ngx_http_tccbs_restore_open(ngx_http_tccbs_restore_t *ctx,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_str_t *id);
+static ngx_int_t ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_http_tccbs_line_t *line);
 static ngx_int_t ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold,
     ngx_shm_zone_t *zone, ngx_pool_t *pool, ngx_tccbs_json_t *intent);
-static void ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome);
+static ngx_int_t ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone,
+    time_t seconds, ngx_pool_t *pool, ngx_tccbs_json_t *intent,
+    ngx_tccbs_json_t *outcome);
 static void ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent);
 static void ngx_http_tccbs_restore_settled(void *data,
     ngx_http_tccbs_line_t *line);
-static ngx_int_t ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
-    ngx_str_t *id, time_t left);
-static ngx_tccbs_json_t *ngx_http_tccbs_restore_parse(ngx_pool_t *pool,
-    u_char *line, size_t len);
+static ngx_int_t ngx_http_tccbs_restore_answer(
+    ngx_http_tccbs_audit_conf_t *conf, ngx_pool_t *pool,
+    ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome, ngx_str_t *id,
+    time_t left);
+static ngx_int_t ngx_http_tccbs_restore_parse(ngx_pool_t *pool,
+    ngx_http_tccbs_line_t *line, ngx_tccbs_json_t **record);
 static ngx_str_t ngx_http_tccbs_restore_member(ngx_tccbs_json_t *node,
     const char *name);
 
 
 ngx_int_t
-ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf,
-    time_t hold, time_t window)
+ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf)
 {
     ngx_int_t                  rc;
     ngx_http_tccbs_scan_t      scan;
@@ -57,15 +61,14 @@ ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf,
         return (rc == NGX_DECLINED) ? NGX_OK : rc;
     }
 
+    ngx_memzero(&ctx, sizeof(ngx_http_tccbs_restore_t));
+
     ctx.log = cycle->log;
     ctx.conf = conf;
-    ctx.hold = hold;
-    ctx.window = window;
     ctx.upgrade = (ngx_inherited || conf->takeover.shm->term);
-    ctx.nopen = 0;
 
     scan.path = conf->journal.path;
-    scan.keep = ngx_max(hold, window);
+    scan.keep = ngx_max(conf->hold, conf->window);
     scan.zone = conf->zone;
     scan.log = cycle->log;
     scan.data = &ctx;
@@ -74,14 +77,24 @@ ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf,
 
     rc = ngx_http_tccbs_scan(&scan);
 
-    if (rc == NGX_OK) {
-        ngx_http_tccbs_takeover_taken(&conf->takeover);
-    }
-
     if (ctx.nopen) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                       "%ui intents in the audit file had no outcome",
                       ctx.nopen);
+    }
+
+    /* a copy that is not remembered could be made again */
+
+    if (rc == NGX_OK && ctx.failed) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "what the audit file \"%V\" knows of the last copies "
+                      "has no room, make tccbs_zone \"%V\" larger",
+                      &conf->journal.path, &conf->zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_tccbs_takeover_taken(&conf->takeover);
     }
 
     return rc;
@@ -94,134 +107,184 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
 {
     ngx_http_tccbs_restore_t *ctx = data;
 
-    time_t             left;
     ngx_int_t          rc;
-    ngx_pid_t          pid;
-    ngx_str_t          id, end;
+    ngx_str_t          id;
     ngx_pool_t        *pool;
-    ngx_tccbs_json_t  *in, *out, *member;
+    ngx_tccbs_json_t  *in;
 
     pool = ngx_create_pool(4096, ctx->log);
     if (pool == NULL) {
+        ctx->failed = 1;
         return;
     }
 
-    id.data = ngx_http_tccbs_scan_id(intent);
-    id.len = NGX_TCCBS_UUID_LEN;
+    rc = ngx_http_tccbs_restore_parse(pool, intent, &in);
 
-    in = ngx_http_tccbs_restore_parse(pool, intent->line, intent->len);
-    if (in == NULL) {
-        goto done;
-    }
+    if (rc == NGX_OK) {
 
-    if (outcome == NULL) {
-        member = ngx_tccbs_json_get(in, "pid");
-        pid = (ctx->upgrade && member) ? ngx_atoi(member->value.data,
-                                                  member->value.len) : 0;
+        if (outcome) {
+            rc = ngx_http_tccbs_restore_end(ctx->conf, pool, in, outcome);
 
-        rc = ngx_http_tccbs_flight_found(ctx->conf->zone, &id, pid);
+        } else {
+            id.data = ngx_http_tccbs_scan_id(intent);
+            id.len = NGX_TCCBS_UUID_LEN;
 
-        if (rc == NGX_DECLINED) {
-            goto done;
+            rc = ngx_http_tccbs_restore_open(ctx, pool, in, &id);
         }
-
-        ctx->nopen++;
-
-        if (rc != NGX_OK) {
-            ngx_log_error(NGX_LOG_ALERT, ctx->log, 0,
-                          "no room in the zone to close the intent %V", &id);
-        }
-
-        ngx_http_tccbs_restore_hold(ctx->conf->zone, ctx->hold, pool, in, NULL);
-        goto done;
     }
 
-    out = ngx_http_tccbs_restore_parse(pool, outcome->line, outcome->len);
-    if (out == NULL) {
-        goto done;
+    if (rc == NGX_ERROR) {
+        ctx->failed = 1;
     }
 
-    end = ngx_http_tccbs_restore_member(out, "outcome");
-    left = ngx_http_tccbs_scan_time(outcome) - ngx_time();
+    ngx_destroy_pool(pool);
+}
 
-    if (ngx_tccbs_is(&end, "unknown") && left + ctx->hold > 0) {
-        ngx_http_tccbs_restore_hold(ctx->conf->zone, left + ctx->hold, pool,
-                                    in, out);
 
-    } else if ((ngx_tccbs_is(&end, "success") || ngx_tccbs_is(&end, "partial"))
-               && left + ctx->window > 0
-               && ngx_http_tccbs_restore_answer(ctx, pool, in, out, &id,
-                                                left + ctx->window)
-                  == NGX_AGAIN)
+/* Its worker may be alive, and the outcome come after the longest call. */
+
+static ngx_int_t
+ngx_http_tccbs_restore_open(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
+    ngx_tccbs_json_t *intent, ngx_str_t *id)
+{
+    time_t             hold;
+    ngx_int_t          rc;
+    ngx_pid_t          pid;
+    ngx_tccbs_json_t  *member;
+
+    pid = 0;
+    hold = ctx->conf->hold;
+    member = ngx_tccbs_json_get(intent, "pid");
+
+    if (ctx->upgrade && member) {
+        pid = ngx_atoi(member->value.data, member->value.len);
+        hold += ctx->conf->flight;
+    }
+
+    rc = ngx_http_tccbs_flight_found(ctx->conf->zone, id, pid);
+
+    if (rc == NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    ctx->nopen++;
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, ctx->log, 0,
+                      "no room in the zone to close the intent %V", id);
+    }
+
+    return ngx_http_tccbs_restore_hold(ctx->conf->zone, hold, pool, intent,
+                                       NULL);
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf, ngx_pool_t *pool,
+    ngx_tccbs_json_t *intent, ngx_http_tccbs_line_t *line)
+{
+    time_t             age;
+    ngx_int_t          rc;
+    ngx_str_t          end, id;
+    ngx_tccbs_json_t  *outcome;
+
+    rc = ngx_http_tccbs_restore_parse(pool, line, &outcome);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    end = ngx_http_tccbs_restore_member(outcome, "outcome");
+    age = ngx_time() - ngx_http_tccbs_scan_time(line);
+
+    if (ngx_tccbs_is(&end, "unknown") && age < conf->hold) {
+        return ngx_http_tccbs_restore_hold(conf->zone, conf->hold - age, pool,
+                                           intent, outcome);
+    }
+
+    if ((!ngx_tccbs_is(&end, "success") && !ngx_tccbs_is(&end, "partial"))
+        || age >= conf->window)
     {
+        return NGX_OK;
+    }
+
+    id = ngx_http_tccbs_restore_member(intent, "id");
+
+    rc = ngx_http_tccbs_restore_answer(conf, pool, intent, outcome, &id,
+                                       conf->window - age);
+
+    if (rc == NGX_AGAIN) {
+
         /* the same call waits to be sent here, which it will not be */
 
-        ngx_http_tccbs_restore_hold(ctx->conf->zone, left + ctx->window, pool,
-                                    in, out);
+        return ngx_http_tccbs_restore_hold(conf->zone, conf->window - age,
+                                           pool, intent, outcome);
     }
 
-done:
-
-    ngx_destroy_pool(pool);
+    return rc;
 }
 
 
-void
+ngx_int_t
 ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
     ngx_http_tccbs_line_t *intent, ngx_http_tccbs_line_t *outcome,
-    time_t hold, time_t window, ngx_log_t *log)
+    ngx_log_t *log)
 {
-    ngx_str_t                  end;
-    ngx_pool_t                *pool;
-    ngx_tccbs_json_t          *in;
-    ngx_http_tccbs_restore_t   ctx;
+    ngx_int_t          rc;
+    ngx_str_t          end;
+    ngx_pool_t        *pool;
+    ngx_tccbs_json_t  *in, *out;
 
     pool = ngx_create_pool(4096, log);
     if (pool == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
-    in = ngx_http_tccbs_restore_parse(pool, outcome->line, outcome->len);
-    end = ngx_http_tccbs_restore_member(in, "outcome");
+    rc = ngx_http_tccbs_restore_parse(pool, intent, &in);
 
-    in = ngx_http_tccbs_restore_parse(pool, intent->line, intent->len);
+    if (rc == NGX_OK) {
+        rc = ngx_http_tccbs_restore_parse(pool, outcome, &out);
+    }
 
-    if (in && end.len && !ngx_tccbs_is(&end, "unknown")) {
-        ngx_http_tccbs_restore_release(conf->zone, pool, in);
+    if (rc == NGX_OK) {
+        end = ngx_http_tccbs_restore_member(out, "outcome");
+
+        if (end.len && !ngx_tccbs_is(&end, "unknown")) {
+            ngx_http_tccbs_restore_release(conf->zone, pool, in);
+        }
+
+        rc = ngx_http_tccbs_restore_end(conf, pool, in, outcome);
     }
 
     ngx_destroy_pool(pool);
 
-    ngx_memzero(&ctx, sizeof(ngx_http_tccbs_restore_t));
-
-    ctx.log = log;
-    ctx.conf = conf;
-    ctx.hold = hold;
-    ctx.window = window;
-
-    ngx_http_tccbs_restore_record(&ctx, intent, outcome);
+    return rc;
 }
 
 
-void
-ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line, size_t len,
-    time_t hold, ngx_log_t *log)
+ngx_int_t
+ngx_http_tccbs_restore_intent(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_http_tccbs_line_t *intent, ngx_log_t *log)
 {
+    ngx_int_t          rc;
     ngx_pool_t        *pool;
-    ngx_tccbs_json_t  *intent;
+    ngx_tccbs_json_t  *in;
 
     pool = ngx_create_pool(4096, log);
     if (pool == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
-    intent = ngx_http_tccbs_restore_parse(pool, line, len);
+    rc = ngx_http_tccbs_restore_parse(pool, intent, &in);
 
-    if (intent) {
-        ngx_http_tccbs_restore_hold(zone, hold, pool, intent, NULL);
+    if (rc == NGX_OK) {
+        rc = ngx_http_tccbs_restore_hold(conf->zone, conf->hold, pool, in,
+                                         NULL);
     }
 
     ngx_destroy_pool(pool);
+
+    return rc;
 }
 
 
@@ -254,20 +317,26 @@ ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold, ngx_shm_zone_t *zone,
 }
 
 
-/* Each region of the copy, whatever its name was; some may be known. */
+/*
+ * Each region of the copy, whatever its name was; some may be known.  NGX_ERROR
+ * when one is not held.
+ */
 
-static void
+static ngx_int_t
 ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome)
 {
+    ngx_int_t               rc;
     ngx_str_t               region, code, made;
+    ngx_uint_t              failed;
     ngx_tccbs_json_t       *to, *per;
     ngx_http_tccbs_hold_t   hold;
 
     if (ngx_http_tccbs_restore_what(&hold, zone, pool, intent) != NGX_OK) {
-        return;
+        return NGX_OK;
     }
 
+    failed = 0;
     to = ngx_tccbs_json_get(intent, "to");
 
     for (to = to ? to->child : NULL; to; to = to->next) {
@@ -285,13 +354,19 @@ ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
             }
         }
 
+        rc = NGX_OK;
+
         if (made.len) {
-            (void) ngx_http_tccbs_hold_made(&hold, &to->value, &made, seconds);
+            rc = ngx_http_tccbs_hold_made(&hold, &to->value, &made, seconds);
 
         } else if (code.len == 0 || ngx_tccbs_code_indefinite(&code)) {
-            (void) ngx_http_tccbs_hold(&hold, &to->value, seconds);
+            rc = ngx_http_tccbs_hold(&hold, &to->value, seconds);
         }
+
+        failed |= (rc != NGX_OK);
     }
+
+    return failed ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -329,13 +404,14 @@ ngx_http_tccbs_restore_settled(void *data, ngx_http_tccbs_line_t *line)
     ngx_http_tccbs_hold_t    hold;
     ngx_http_tccbs_found_t   found;
 
+    /* what fails here leaves a region held that need not be */
+
     pool = ngx_create_pool(4096, ctx->log);
     if (pool == NULL) {
         return;
     }
 
-    record = ngx_http_tccbs_restore_parse(pool, line->line, line->len);
-    if (record == NULL) {
+    if (ngx_http_tccbs_restore_parse(pool, line, &record) != NGX_OK) {
         goto done;
     }
 
@@ -354,10 +430,11 @@ ngx_http_tccbs_restore_settled(void *data, ngx_http_tccbs_line_t *line)
 
     if (hold.tag.len) {
         (void) ngx_http_tccbs_hold_settle_tag(&hold, &hold.tag, &region, &made,
-                                              ctx->hold, &found);
+                                              ctx->conf->hold, &found);
 
     } else if (hold.snapshot.len) {
-        (void) ngx_http_tccbs_hold_settle(&hold, &region, ctx->hold, &found);
+        (void) ngx_http_tccbs_hold_settle(&hold, &region, ctx->conf->hold,
+                                          &found);
     }
 
 done:
@@ -368,13 +445,13 @@ done:
 
 /*
  * The answer as Tencent gave it, from what was recorded of it.  NGX_AGAIN when
- * the same call is flying.
+ * the same call is flying, NGX_ERROR when it is not kept.
  */
 
 static ngx_int_t
-ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
-    ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome, ngx_str_t *id,
-    time_t left)
+ngx_http_tccbs_restore_answer(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
+    ngx_str_t *id, time_t left)
 {
     ngx_int_t                 rc;
     ngx_str_t                 call, tcid, answer;
@@ -394,7 +471,7 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
         || ngx_tccbs_unhex(key, call.data, sizeof(key)) != NGX_OK
         || set == NULL)
     {
-        return NGX_ERROR;
+        return NGX_OK;
     }
 
     per = ngx_palloc(pool, set->n * sizeof(ngx_tccbs_result_t));
@@ -422,37 +499,36 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_tccbs_store_claim(ctx->conf->zone, key, id, 0, ctx->hold,
-                                    pool, &entry, &found);
+    rc = ngx_http_tccbs_store_claim(conf->zone, key, id, 0, conf->hold, pool,
+                                    &entry, &found);
 
     if (rc == NGX_OK) {
-        ngx_http_tccbs_store_answer(ctx->conf->zone, entry,
+        ngx_http_tccbs_store_answer(conf->zone, entry,
                                     partial ? NGX_TCCBS_PARTIAL
                                             : NGX_TCCBS_SUCCESS,
                                     &answer, left, 0);
     }
 
-    return rc;
+    return (rc == NGX_DECLINED) ? NGX_ERROR : rc;
 }
 
 
-/* The record of a line, or NULL. */
+/* NGX_OK, NGX_DECLINED when it is none, NGX_ERROR without memory. */
 
-static ngx_tccbs_json_t *
-ngx_http_tccbs_restore_parse(ngx_pool_t *pool, u_char *line, size_t len)
+static ngx_int_t
+ngx_http_tccbs_restore_parse(ngx_pool_t *pool, ngx_http_tccbs_line_t *line,
+    ngx_tccbs_json_t **record)
 {
     ngx_str_t                 text, why;
-    ngx_tccbs_json_t         *record;
     ngx_tccbs_json_limits_t   limits;
 
     limits.depth = 4;
     limits.nodes = 1024;
 
-    text.data = line;
-    text.len = len;
+    text.data = line->line;
+    text.len = line->len;
 
-    return (ngx_tccbs_json_parse(pool, &text, &limits, &record, &why)
-            == NGX_OK) ? record : NULL;
+    return ngx_tccbs_json_parse(pool, &text, &limits, record, &why);
 }
 
 

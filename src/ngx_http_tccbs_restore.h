@@ -19,26 +19,28 @@
 /*
  * The zone takes over, unless it did, and the audit log is read: intents
  * without an outcome become entries of their worker, which recovery closes when
- * that is gone, and hold their regions for "hold" seconds; copies of the last
- * "window" seconds get their answers back.  NGX_OK or NGX_ERROR.
+ * that is gone, and hold their regions for "hold" seconds, and "flight" seconds
+ * more while that may still come; copies of the last "window" seconds get their
+ * answers back.  NGX_OK, or NGX_ERROR when something may have been forgotten
+ * for want of memory.
  */
 ngx_int_t ngx_http_tccbs_restore(ngx_cycle_t *cycle,
-    ngx_http_tccbs_audit_conf_t *conf, time_t hold, time_t window);
+    ngx_http_tccbs_audit_conf_t *conf);
 
 /*
  * The outcome of an intent, whose worker is gone, was found in the log: what
- * was held for it is free again, or has its answer.
+ * was held for it is free again, or has its answer.  NGX_ERROR as above.
  */
-void ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
+ngx_int_t ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
     ngx_http_tccbs_line_t *intent, ngx_http_tccbs_line_t *outcome,
-    time_t hold, time_t window, ngx_log_t *log);
+    ngx_log_t *log);
 
 /*
- * Holds the regions of the copy whose intent is this line of the log, as long
- * as "hold" seconds; other lines are left alone.
+ * Holds the regions of the copy whose intent is this line of the log for "hold"
+ * seconds; other lines are left alone.  NGX_ERROR as above.
  */
-void ngx_http_tccbs_restore_intent(ngx_shm_zone_t *zone, u_char *line,
-    size_t len, time_t hold, ngx_log_t *log);
+ngx_int_t ngx_http_tccbs_restore_intent(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_http_tccbs_line_t *intent, ngx_log_t *log);
 
 
 #endif /* _NGX_HTTP_TCCBS_RESTORE_H_INCLUDED_ */

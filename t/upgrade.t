@@ -27,7 +27,8 @@ $t->run(daemon => 'on', accounts => $t->account('team-dr')
         . $t->account('queued', credential => 'lazy'),
     credential => join('', map { "tccbs_credential $_->[0] { "
         . "file $t->{dir}/keys/$_->[0].json; limit $_->[1]; }" }
-        [ prod => '10000r/s' ], [ lazy => '1r/s' ]), location => 'tccbs_hold 30s; tccbs_read_timeout 20s;');
+        [ prod => '10000r/s' ], [ lazy => '1r/s' ]),
+    location => 'tccbs_hold 30s; tccbs_read_timeout 20s;');
 
 sub master_gone {
     my ($pid) = @_;
@@ -72,7 +73,7 @@ sub ends {
 
 my ($client, $params) = flying();
 my $old = $t->{pid};
-my @old = $t->workers;
+my @old = $t->all_workers;
 my $new = $t->upgrade;
 
 kill 'STOP', @old;
@@ -113,7 +114,7 @@ is($t->call($action, $other)->{code}, '', 'what was refused goes through now');
 
 ($client, $params) = flying();
 $old = $new;
-@old = $t->workers;
+@old = $t->all_workers;
 $new = $t->upgrade;
 kill 'KILL', @old;
 $client->close;

@@ -394,9 +394,10 @@ sub upgrade {
 
     my $new = $self->wait_for(sub {
         my ($pid) = $self->slurp('nginx.pid') =~ /(\d+)/;
-        $pid && $pid != $old && (() = $self->children($pid))
-            >= $self->{workers} ? $pid : 0;
+        $pid && $pid != $old ? $pid : 0;
     }, 30) or die "no new master\n";
+
+    $self->all_workers($new);
 
     return $new;
 }
@@ -580,8 +581,21 @@ sub wait_for {
 # is nginx's cache manager
 
 sub workers {
-    my ($self) = @_;
-    return grep { $self->title($_) =~ /worker process/ } $self->children;
+    my ($self, $master) = @_;
+    return grep { $self->title($_) =~ /worker process/ }
+        $self->children($master);
+}
+
+# as many as there are to be: the first one answers before others have started
+
+sub all_workers {
+    my ($self, $master) = @_;
+    my @all;
+
+    $self->wait_for(sub { (@all = $self->workers($master))
+        >= $self->{workers} }, 30) or die "workers are missing\n";
+
+    return @all;
 }
 
 sub keepers {
