@@ -112,6 +112,12 @@ sub torture {
     TCCBS::Torture::torture($name, $WORKER, $run, after => \&opened, %o);
 }
 
+sub torture_new {
+    my ($name, $run, %o) = @_;
+    TCCBS::Torture::torture_places('calls', $name, $WORKER, $run,
+        after => \&opened, new => 1, %o);
+}
+
 sub caller_of {
     my (%o) = @_;
     return sub {
@@ -140,8 +146,10 @@ sub callers_of {
     };
 }
 
-torture('copy', caller_of(call => {
-    headers => [ [ 'X-TC-TraceId', 'torture' ] ] }), pairs => 20);
+my $traced = caller_of(call => {
+    headers => [ [ 'X-TC-TraceId', 'torture' ] ] });
+
+torture('copy', $traced);
 torture('two regions', caller_of(params => sub {
     copy(DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]) }));
 torture('describe', caller_of(action => 'DescribeSnapshots',
@@ -163,7 +171,7 @@ my $half = '{"Response":{"RequestId":"x","SnapshotCopyResultSet":['
         . qq(","DestinationRegion":"$_","Message":"","SnapshotId":")
         . (/beijing/ ? 'snap-00000001' : '') . '"}' } @both) . ']}}';
 
-torture('half of an answer', caller_of(fault => 'body',
+torture_new('half of an answer', caller_of(fault => 'body',
     how => { body => $half },
     params => sub { copy(DestinationRegions => [ @both ]) }));
 
@@ -191,15 +199,15 @@ sub find {
     die "not found: $r->{body}\n" if $r->{body} !~ /lost #$tag/;
 }
 
-torture('seen again', caller_of(action => 'DescribeSnapshots',
+torture_new('seen again', caller_of(action => 'DescribeSnapshots',
     params => \&looked_for, call => { region => 'ap-beijing' }),
     before => \&lose);
-torture('found again', caller_of(params => sub { $lost }), before => \&find);
+torture_new('found again', caller_of(params => sub { $lost }), before => \&find);
 
 torture('refused for the rate', caller_of(fault => 'error',
     how => { code => 'RequestLimitExceeded' }));
-torture('at once', callers_of(3, 'slow', sub { undef }));
-torture('the same at once', callers_of(2, 'slow', sub { copy() }));
+torture_new('at once', callers_of(3, 'slow', sub { undef }));
+torture_new('the same at once', callers_of(2, 'slow', sub { copy() }));
 
 my $same = copy();
 is($t->call('CopySnapshotCrossRegions', $same, client => { plain => 1 })
@@ -213,6 +221,11 @@ for my $form (qw/ json prometheus html /) {
         return $r->{status} =~ /^(?:200|500)$/ ? undef : "said $r->{status}";
     });
 }
+
+# a header that says that the record is not yet there
+
+TCCBS::Torture::torture_with('copy', $WORKER, $traced, after => \&opened,
+    with => qr/^ngx_http_tccbs_answer: ngx_list_push/);
 
 is(told($t->call('CopySnapshotCrossRegions', copy(),
     client => { plain => 1 })), undef, 'the gateway goes on');

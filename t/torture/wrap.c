@@ -15,8 +15,8 @@
 
 /*
  * Linked into the module with --wrap, so that each of its allocations can fail
- * once: t/torture.t says which one, in a file that all processes share, and
- * learns from it which places in the code have asked for memory.
+ * once: t/torture*.t say which one, in a file that all processes share, and
+ * learn from it which places in the code have asked for memory.
  */
 
 #define SITES  1024
@@ -24,8 +24,9 @@
 typedef struct {
     uint64_t  armed;                          /* 1: all, 2: workers only */
     uint64_t  at;                             /* the one that fails */
-    uint64_t  more;                           /* 1: and all after it; or the
-                                                 one that is so many later */
+    uint64_t  more;                           /* 1: and all after it, 2: and
+                                                 those of "only" after it */
+    uint64_t  only;                           /* those of this place, or 0 */
     uint64_t  count;
     uint64_t  failed;
     uint64_t  nsites;
@@ -96,11 +97,16 @@ fails(void *from)
         torture->nsites++;
     }
 
+    if (torture->only && torture->only != at && torture->more != 2) {
+        return 0;
+    }
+
     n = torture->count++;
 
     if (n < torture->at
-        || (n > torture->at && torture->more != 1
-            && (torture->more == 0 || n - torture->at != torture->more)))
+        || (n > torture->at
+            && (torture->more == 0
+                || (torture->more == 2 && torture->only != at))))
     {
         return 0;
     }

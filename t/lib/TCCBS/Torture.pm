@@ -2,7 +2,7 @@ package TCCBS::Torture;
 
 # Allocations of the module that fail, each in its turn: what t/torture*.t have
 # in common.  The module is linked with t/torture/wrap.c, which shares a file
-# with us: six numbers, then pairs of a place and how often it has failed.
+# with us: seven numbers, then pairs of a place and how often it has failed.
 
 use strict;
 use warnings;
@@ -33,7 +33,7 @@ my $root = TCCBS::Test::root();
 my $objs = "$root/" . ($ENV{TCCBS_OBJS} // 'objs');
 my $module = "$objs/torture/ngx_http_tccbs_module.so";
 my $all = ($ENV{TCCBS_TORTURE} // '') eq 'all';
-my $size = 8 * (6 + 2 * 1024);
+my $size = 8 * (7 + 2 * 1024);
 my $path;
 
 sub module {
@@ -57,8 +57,8 @@ sub poke {
 }
 
 sub arm {
-    my ($who, $at, $more) = @_;
-    poke(1, $at, $more, 0, 0);
+    my ($who, $at, $more, $place) = @_;
+    poke(1, $at, $more, $place // 0, 0, 0);
     poke(0, $who);
 }
 
@@ -71,68 +71,133 @@ sub counters {
     open(my $fh, '<:raw', $path) or die "$path: $!\n";
     sysread($fh, my $bytes, $size);
     my @n = unpack('Q<*', $bytes);
-    my %c = (count => $n[3], failed => $n[4]);
-    $c{sites} = { map { ($n[6 + 2 * $_] => $n[7 + 2 * $_]) } 0 .. $n[5] - 1 };
+    my %c = (count => $n[4], failed => $n[5]);
+    $c{sites} = { map { ($n[7 + 2 * $_] => $n[8 + 2 * $_]) } 0 .. $n[6] - 1 };
     return \%c;
 }
 
-# torture(name, who, run, before => sub, after => sub, pairs => n): runs
-# something with each allocation failing in turn, then with all from it on, then
-# together with another that is 2 to n later.  "run" and "after" say what is
-# wrong, if anything; nothing fails while "before" and "after" run.  Unless all
-# are asked for, one whose failure with all after it reaches no new place is
-# followed by a longer step.
+# torture(name, who, run, before => sub, after => sub): runs something with each
+# allocation failing in turn, then with all from it on.  "run" and "after" say
+# what is wrong, if anything; nothing fails while "before" and "after" run.
+# Unless all are asked for, one whose failure with all after it reaches no new
+# place is followed by a longer step.
 
 sub torture {
     my ($name, $who, $run, %o) = @_;
-    my @and = ('', ' and all after', map { " and $_ later" }
-        2 .. $o{pairs} // 1);
 
-    for my $more (0, 1, 2 .. $o{pairs} // 1) {
-        my ($n, $tried, $step) = (0, 0, 1);
+    turn($name, $run, \%o, $who, 0) or return;
+    turn("$name, and all after", $run, \%o, $who, 1);
+}
 
-        while (1) {
-            my $was = counters()->{sites};
+# torture_with(name, who, run, before, after, with => regex): each allocation
+# together with each place of such a name that has not failed so far.
 
-            $o{before}->() if $o{before};
-            arm($who, $n, $more);
-            my $bad = $run->();
-            my $c = disarm();
+sub torture_with {
+    my ($name, $who, $run, %o) = @_;
+    my ($sites, $seen) = (places(), counters()->{sites});
 
-            $bad //= $o{after}->() if $o{after};
+    for my $place (grep { $sites->{$_} =~ $o{with} && !$seen->{$_} }
+        keys %$sites)
+    {
+        turn("$name, and $sites->{$place}", $run, \%o, $who, 2, $place)
+            or return;
+    }
+}
 
-            if ($bad) {
-                fail("$name: allocation $n$and[$more]: $bad");
-                my $sites = places();
-                diag('failed: ' . ($sites->{$_} // '?'))
-                    for grep { $c->{sites}{$_} > ($was->{$_} // 0) }
-                    keys %{$c->{sites}};
-                return;
-            }
+sub turn {
+    my ($name, $run, $o, $who, $more, $place) = @_;
+    my ($n, $tried, $step) = (0, 0, 1);
 
-            last if !$c->{failed};
-            $tried++;
+    while (1) {
+        my $new = fail_at("$name: allocation $n", $run, $o, $who, $n, $more,
+            $place) // return;
 
-            my $new = grep { $c->{sites}{$_} && !$was->{$_} }
-                keys %{$c->{sites}};
-            $step = $all || $new || $more != 1 ? 1 : $step < 4 ? $step + 1 : 4;
-            $n += $step;
+        last if $new == -1;
+        $tried++;
 
-            if ($n > 2000) {
-                fail("$name: it ends");
-                last;
+        $step = $all || $new || $more != 1 ? 1 : $step < 4 ? $step + 1 : 4;
+        $n += $step;
+
+        if ($n > 2000) {
+            fail("$name: it ends");
+            return;
+        }
+    }
+
+    return cmp_ok($tried, '>', 0, "$name: $tried failures");
+}
+
+# torture_places(part, name, who, run, before, after, times => 2, of => regex,
+# new => 1): the same for what takes long: each place of a part of the code, or
+# each of such a name, or that has not failed, fails the first "times" times, and
+# always.
+
+sub torture_places {
+    my ($part, $name, $who, $run, %o) = @_;
+    my ($tried, %seen) = (0);
+    my $name_of = places();
+
+    defined fail_at($name, $run, \%o, $who, 1 << 40, 0) or return;
+
+    # what is reached only after a failure comes when that has happened
+
+    while (my @places = grep { !$seen{$_}++ } keys %{counters()->{sites}}) {
+        for my $place (@places) {
+            next if !$name_of->{$place} || !in($part, $name_of->{$place})
+                || ($o{of} && $name_of->{$place} !~ $o{of})
+                || ($o{new} && counters()->{sites}{$place});
+
+            for ([ 0, 1 ], map { [ $_, 0 ] } 0 .. ($o{times} // 2) - 1) {
+                my ($n, $more) = @$_;
+
+                my $new = fail_at("$name: $name_of->{$place}, $n", $run, \%o,
+                    $who, $n, $more, $place) // return;
+                $tried++ if $new != -1;
             }
         }
-
-        cmp_ok($tried, '>', 0, "$name: $tried failures$and[$more]");
     }
+
+    cmp_ok($tried, '>', 0, "$name: $tried failures");
+}
+
+# One of them: -1 when nothing has failed, 1 when it was a new place; undef when
+# something was wrong.
+
+sub fail_at {
+    my ($name, $run, $o, @arm) = @_;
+    my $was = counters()->{sites};
+
+    $o->{before}->() if $o->{before};
+    arm(@arm);
+    my $bad = $run->();
+    my $c = disarm();
+
+    $bad //= $o->{after}->() if $o->{after};
+
+    if ($bad) {
+        fail("$name: $bad");
+        my $sites = places();
+        diag('failed: ' . ($sites->{$_} // '?'))
+            for grep { $c->{sites}{$_} > ($was->{$_} // 0) }
+            keys %{$c->{sites}};
+        return;
+    }
+
+    return -1 if !$c->{failed};
+    return (grep { $c->{sites}{$_} && !$was->{$_} } keys %{$c->{sites}}) ? 1
+        : 0;
+}
+
+sub base {
+    my ($base) = map { /^([0-9a-f]+) \w tccbs_torture_base$/ ? hex $1 : () }
+        `nm $module`;
+    return $base;
 }
 
 # where the wrappers are called: {the place} = "function: what it calls"
 
 sub places {
-    my ($base) = map { /^([0-9a-f]+) \w tccbs_torture_base$/ ? hex $1 : () }
-        `nm $module`;
+    my $base = base();
     my (%sites, $function, $call);
 
     for (`objdump -d --no-show-raw-insn $module`) {
@@ -149,23 +214,37 @@ sub places {
     return \%sites;
 }
 
+# The line in the source, and those that it is inlined in.
+
+sub where {
+    my ($place) = @_;
+    my $at = sprintf('%x', $place + base() - 1);
+    return join(' ', map { m{([^/]+)$} } `addr2line -i -e $module $at`);
+}
+
+# Whether that place is of the part.
+
+sub in {
+    my ($part, $place) = @_;
+    return $place =~ $part{$part} if $part{$part};
+    return !grep { $place =~ $_ } values %part;
+}
+
 # Each place of a part has failed, except those whose text is given.
 
 sub all_failed {
     my ($part, @except) = @_;
 
     my ($sites, $seen) = (places(), counters()->{sites});
-    my $others = join('|', map { $_ eq $part ? () : $part{$_} }
-        sort keys %part);
-    my @ours = grep { $part{$part} ? $sites->{$_} =~ $part{$part}
-        : $sites->{$_} !~ /$others/ } keys %$sites;
+    my @ours = grep { in($part, $sites->{$_}) } keys %$sites;
     my @failed = grep { $seen->{$_} } @ours;
-    my @never = sort map { $seen->{$_} ? () : $sites->{$_} } @ours;
+    my @never = grep { !$seen->{$_} } sort { $a <=> $b } @ours;
 
     diag(scalar(@ours) . ' places, ' . @failed . ' failed');
     cmp_ok(scalar @failed, '>', 5, 'there are such');
-    is_deeply(\@never, [ sort @except ], 'each place has failed')
-        or diag(join("\n", @never));
+    is_deeply([ sort map { $sites->{$_} } @never ], [ sort @except ],
+        'each place has failed')
+        or diag(map { "$sites->{$_}, " . where($_) } @never);
 }
 
 1;

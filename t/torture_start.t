@@ -1,0 +1,206 @@
+#!/usr/bin/perl
+
+# Each allocation fails once, and then all from it on, while nginx starts and
+# reads what the audit log knows.  If this broke, a gateway could start and not
+# know of a copy that it made, or that may have been made.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use IO::Socket::INET;
+use POSIX qw/ WNOHANG /;
+use Test::More;
+use TCCBS::Test qw/ copy /;
+use TCCBS::Torture qw/ $ANY $WORKER /;
+
+my $action = 'CopySnapshotCrossRegions';
+my @plain = (client => { plain => 1 });
+
+# whatever it says, no process crashes
+
+my $t = TCCBS::Test->new(module => TCCBS::Torture::module(), log => 'error',
+    oracle => 0,
+    exempt => [ qr/^(?!.*exited\ on\ signal\ (?!9))/x ]);
+
+TCCBS::Torture::share($t);
+
+$t->run(listen => '', location => 'tccbs_snapshot_tag on; tccbs_hold 600s;
+    tccbs_replay_window 600s; tccbs_read_timeout 20s;');
+
+# what the log knows: a copy, and one of two regions of which one was refused;
+# one whose answer was lost, one that was found later; then, in a new file, one
+# that is open
+
+sub call { return $t->call($action, $_[0], @plain, timeout => 20) }
+
+sub lost {
+    my ($params) = @_;
+    $t->faults({ kind => 'drop_before' });
+    return call($params);
+}
+
+my ($made, $lost, $open) = map { copy() } 1 .. 3;
+my ($part, $found) = (copy(SnapshotName => 'part',
+    DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]),
+    copy(SnapshotName => 'found'));
+
+is(call($made)->{code}, '', 'a copy');
+$t->faults({ kind => 'body', body => '{"Response":{"RequestId":"x",'
+    . '"SnapshotCopyResultSet":[' . join(',', map { '{"Code":"'
+    . (/beijing/ ? 'Success' : 'InsufficientSnapshotQuota')
+    . qq(","DestinationRegion":"$_","Message":"","SnapshotId":")
+    . (/beijing/ ? 'snap-00000001' : '') . '"}' }
+    @{$part->{DestinationRegions}}) . ']}}' });
+is(call($part)->{headers}{'x-tccbs-outcome'}, 'partial', 'a part of one');
+is(lost($lost)->{headers}{'x-tccbs-outcome'}, 'unknown', 'one that is lost');
+
+my ($tag) = (lost($found)->{headers}{'x-tccbs-id'} =~ tr/-//dr) =~ /^(.{16})/;
+$t->call('DescribeSnapshots', { Filters => [ { Name => 'snapshot-name',
+    Values => [ "found #$tag" ] } ] }, @plain, region => 'ap-beijing');
+ok(scalar $t->audit(kind => 'recovery'), 'one that is found');
+
+rename("$t->{dir}/audit.jsonl", "$t->{dir}/audit.jsonl-1") or die "$!\n";
+kill 'USR1', $t->{pid};
+$t->wait_for(sub { -e "$t->{dir}/audit.jsonl" });
+
+$t->faults({ kind => 'hold' });
+my $client = $t->client(plain => 1);
+$client->send($client->request($action, $open, close => 1));
+ok($t->wait_for(sub { $t->sent($open) }), 'one that is open');
+$t->crash;
+$client->close;
+$t->release;
+
+my %log = map { $_ => $t->slurp($_) } qw/ audit.jsonl audit.jsonl-1 /;
+
+# starts nginx: true when it answers, or does not and has no worker
+
+sub starts {
+    my $said = -s "$t->{dir}/logs/error.log";
+
+    $t->file($_, $log{$_}) for keys %log;
+    $t->exec_nginx;
+
+    return $t->wait_for(sub {
+        return -1 if waitpid($t->{pid}, WNOHANG) > 0;
+        return -2 if substr($t->slurp('logs/error.log'), $said)
+            =~ /fatal code 2/;
+        return 0 if !$t->workers;
+        return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $t->{port}) ? 1 : 0;
+    }, 30);
+}
+
+# what is known is not made again, whoever asks
+
+sub known {
+    for my $params ($made, $part, $lost, $found, $open) {
+        my $r = call($params);
+        return "made again: $params->{SnapshotId}"
+            if $r->{response} && $t->sent($params) != 1;
+    }
+    return;
+}
+
+my ($refused, $started) = (0, 0);
+
+sub start_and_ask {
+    my $up = starts() // return 'neither up nor down';
+    $up > 0 ? $started++ : $refused++;
+    my $bad = $up > 0 ? known() : undef;
+    call(copy()) if $up > 0 && !$bad;
+    delete $t->{pid} if $up == -1;
+    return $bad;
+}
+
+sub crash { $t->crash; return }
+
+TCCBS::Torture::torture_places('start', 'start', $ANY, \&start_and_ask,
+    after => \&crash);
+
+# so many intents that the table of the reader grows
+
+my ($in, $out) = map { my $kind = $_; (grep { /"kind":"$kind"/ }
+    split(/^/, $log{'audit.jsonl-1'}))[0] } qw/ intent outcome /;
+my %few = %log;
+
+$log{'audit.jsonl-1'} .= join('', map { my $n = sprintf('%08x', $_);
+    map { s/"id":"[0-9a-f]{8}/"id":"$n/r =~ s/"success"/"rejected"/r }
+        $in, $out } 1 .. 3000);
+
+TCCBS::Torture::torture_places('start', 'many intents', $ANY,
+    \&start_and_ask, after => \&crash, of => qr/scan_grow/);
+
+%log = %few;
+
+cmp_ok($refused, '>', 0, "$refused did not start");
+cmp_ok($started, '>', 0, "$started did");
+
+# A worker that dies after its outcome is in the log, while nobody has seen it:
+# the next one reads it, and tries again for what it had no memory.
+
+my ($flying, $id);
+
+sub dies {
+    $flying = copy();
+    $t->faults({ kind => 'hold' });
+
+    my $client = $t->client(plain => 1);
+    $client->send($client->request($action, $flying, close => 1));
+    $t->wait_for(sub { $t->sent($flying) }) or die "not sent\n";
+
+    my ($worker) = $t->all_workers;
+    my ($intent) = grep { ($_->{snapshot} // '') eq $flying->{SnapshotId} }
+        $t->audit(kind => 'intent');
+    my $line = $out =~ s/"id":"[^"]*"/"id":"$intent->{id}"/r
+        =~ s/"time":"[^"]*"/"time":"$intent->{time}"/r;
+
+    # the master does not know yet
+    kill 'STOP', $t->{pid};
+    kill 'KILL', $worker;
+    $t->wait_for(sub { $t->slurp("/proc/$worker/stat") =~ /\) Z / })
+        or die "it lives\n";
+    open(my $log, '>>', "$t->{dir}/audit.jsonl") or die "$!\n";
+    print $log $line;
+    close $log;
+    $client->close;
+    $t->release;
+}
+
+sub respawns {
+    kill 'CONT', $t->{pid};
+    $t->wait_for(sub { TCCBS::Torture::counters()->{failed} || answered() });
+    return;
+}
+
+sub answered {
+    return call($flying)->{headers}{'x-tccbs-duplicate-of'};
+}
+
+sub recovers {
+    $t->wait_for(\&answered) or return 'it has no answer';
+    return "made again: $flying->{SnapshotId}" if $t->sent($flying) != 1;
+    return;
+}
+
+is(starts(), 1, 'a gateway for workers that die');
+TCCBS::Torture::torture_places('start', 'recovery', $WORKER, \&respawns,
+    before => \&dies, after => \&recovers, of => qr/restore_ended|recovery/,
+    times => 1);
+crash();
+
+# the last one, without failures
+
+is(starts(), 1, 'started without failures');
+is(known(), undef, 'nothing is made again');
+is(call($made)->{code}, '', 'what was made has its answer');
+is(call($found)->{code}, '', 'what was found has one');
+is(call($lost)->{code}, 'InternalError.ComponentError', 'the lost one is held');
+ok($t->settled, 'every intent has an outcome');
+
+TCCBS::Torture::all_failed('start');
+
+$t->done;
