@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Redis;
@@ -30,6 +31,8 @@ my %conf = (http => 'tccbs_redis ' . $redis->url . ' nodes=3 deadline=500ms;',
 $t->run(%conf);
 
 my @gateways = ($t, map { $t->another(%conf) } 1 .. 2);
+my $wired = $t->another(%conf, location => "$location tccbs_total_timeout 5s;",
+    http => 'tccbs_redis ' . $redis->wire . ' nodes=3 deadline=500ms;');
 
 sub call {
     my ($gateway, $params, %o) = @_;
@@ -197,22 +200,69 @@ is($redis->command('HGET', $claim, 's'), 'f', 'does not end that of another');
 # what Redis says is not believed
 
 my $answered = copy();
-is(call(0, $answered)->{code}, '', 'answered');
-my ($store) = $t->wait_for(sub { my ($k) = grep { ($redis->command('HGET', $_,
-    'a') // '') =~ /Success/ } sort { $redis->command('PTTL', $b)
-    <=> $redis->command('PTTL', $a) }
-    @{$redis->command('KEYS', '*:d:*')}; $k });
+$first = call(0, $answered);
+is($first->{code}, '', 'answered');
+$id = $first->{headers}{'x-tccbs-id'};
+
+my $store = $t->wait_for(sub { (grep { ($redis->command('HGET', $_, 'id')
+    // '') eq $id && $redis->command('HGET', $_, 's') eq 'a' }
+    @{$redis->command('KEYS', '*:d:*')})[0] });
+ok($store, 'in Redis, too');
+$redis->command('PERSIST', $store);
+
+for my $bad ('', 'x', substr($id, 1), "${id}0", substr($id, 1) . 'g',
+    substr($id, 1) . 'A', substr($id, 15) . "\r\nSet-Cookie: x")
+{
+    $redis->command('HSET', $store, 'id', $bad);
+    is(call(1, $answered)->{code}, 'ServiceUnavailable', 'no id of ours');
+}
+
+$redis->command('HSET', $store, 'id', $id);
+is(call(1, $answered)->{body}, $first->{body}, 'its id: its answer');
 
 for my $bad ('x', '{"Response":{"RequestId":"r","SnapshotCopyResultSet":[]}}',
     '{"Response":{"Error":{"Code":"X","Message":"y"},"RequestId":"r"}}')
 {
-    $redis->command('HSET', $_, 'a', $bad)
-        for grep { ($redis->command('HGET', $_, 's') // '') eq 'a' }
-        @{$redis->command('KEYS', '*:d:*')};
+    $redis->command('HSET', $store, 'a', $bad);
     is(call(1, $answered)->{code}, 'ServiceUnavailable', 'no answer of ours');
 }
 
 is($t->sent($answered), 1, 'and not sent');
+
+# no reply of that script: nothing is sent, and the claim that it made is free
+
+for my $reply ('{5, ID, 1000}', '{3, ID, -1}', '{4, {1, ID, ""}}',
+    '{4, {-1, ID, ""}}', '{4, {0, "x", ""}}', '{4, {0, ID, "snap 1"}}', '0')
+{
+    my $params = copy();
+
+    $redis->mode("claim redis.call('HSET', KEYS[1], 's', 'f', 'id', ARGV[1])
+        return " . $reply =~ s/ID/'$id'/r);
+    is($wired->call($action, $params)->{code}, 'ServiceUnavailable',
+        "claimed, with the reply $reply");
+    is($t->sent($params), 0, 'not sent');
+
+    $redis->mode('pass');
+    is($wired->call($action, $params)->{code}, '', 'and then sent');
+}
+
+like($wired->slurp('logs/error.log'), qr/makes no sense to "a claim"/,
+    'it says so');
+
+# an answer for which there is no room in Redis: nor is it sent again
+
+my $large = copy();
+$t->faults({ kind => 'body', body => encode_json({ Response => {
+    RequestId => $id, SnapshotCopyResultSet => [ { Code => 'Success',
+    DestinationRegion => 'ap-beijing', SnapshotId => 'snap-large001',
+    Message => 'x' x (128 * 1024) } ] } }) });
+is(call(0, $large)->{headers}{'x-tccbs-outcome'}, 'success', 'a large answer');
+
+my $held = call(1, $large);
+is($held->{code}, 'InternalError.ComponentError', 'held at another gateway');
+like($held->{message}, qr/earlier copy of "$large->{SnapshotId}"/,
+    'which says why');
+is($t->sent($large), 1, 'and not sent');
 
 # nothing in Redis that is worth to be stolen
 
