@@ -285,8 +285,11 @@ ngx_http_tccbs_claim_end(ngx_http_tccbs_ctx_t *ctx, const char *state,
         return;
     }
 
+    /* a refusal by Tencent that is not kept may be asked for again */
+
     if (answer && answer->len > NGX_HTTP_TCCBS_CLAIM_ANSWER) {
-        state = NGX_HTTP_TCCBS_CLAIM_HELD;
+        state = (*state == *NGX_HTTP_TCCBS_CLAIM_WAITED)
+                ? NGX_HTTP_TCCBS_CLAIM_FREE : NGX_HTTP_TCCBS_CLAIM_HELD;
         seconds = ctx->lcf->hold;
         answer = NULL;
     }

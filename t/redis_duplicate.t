@@ -264,6 +264,16 @@ like($held->{message}, qr/earlier copy of "$large->{SnapshotId}"/,
     'which says why');
 is($t->sent($large), 1, 'and not sent');
 
+# a refusal of that size: nothing was made, and it is free to go
+
+$large = copy();
+$t->faults({ kind => 'body', body => encode_json({ Response => {
+    RequestId => $id, Error => { Code => 'ResourceBusy',
+    Message => 'x' x (128 * 1024) } } }) });
+is(call(0, $large)->{code}, 'ResourceBusy', 'a large refusal');
+ok($t->wait_for(sub { call(1, $large)->{code} eq '' }, 2), 'made by another');
+is($t->sent($large), 2, 'sent again, once');
+
 # nothing in Redis that is worth to be stolen
 
 my $all = join(' ', map { my $k = $_; $k, map { $_ // '' }
