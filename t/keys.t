@@ -65,7 +65,7 @@ my $fingerprint = sha256_hex(decode_base64($t->slurp('pki/client.crt')
 my $pretty = uc join(':', unpack('(a2)*', $fingerprint));
 
 my %bound = (subject => 'CN=team-dr,O=example', print => "sha256:$pretty");
-$t->key($_) for keys %bound, 'stranger';
+$t->key($_) for keys %bound, 'ending', 'stranger';
 
 my $open = TCCBS::Test::free_port();
 
@@ -83,6 +83,9 @@ sub conf {
         accounts => join('',
             $t->account('team-dr', key => join('; key ', grep { $_ } @keys)),
             $t->account('derived', key => "$id derived"),
+            $t->account('ending', key => "$t->{keys}{ending}{id} "
+                . "file:$t->{keys}{ending}{path}"
+                . ($p{ends} ? " expires=$p{ends}" : '')),
             map { $t->account($_, key => "$t->{keys}{$_}{id} "
                 . "file:$t->{keys}{$_}{path} \"cert=$bound{$_}\"") }
                 sort keys %bound),
@@ -148,18 +151,19 @@ sub begun {
     return sub { $client->exchange(substr($bytes, -10)) };
 }
 
-my @copies = map { copy() } 0 .. 3;
+my @copies = map { copy() } 0 .. 4;
 my $gone = begun('second', $copies[0]);
 my $stays = begun('derived', $copies[1]);
 my $again = begun('subject', $copies[2]);
 my $bound = begun('print', $copies[3]);
+my $ended = begun('ending', $copies[4]);
 
 $t->{keys}{subject}{secret} = TCCBS::Test::random(40);
 $t->{secrets}{$t->{keys}{subject}{secret}} = 1;
 $t->file('keys/subject', "$t->{keys}{subject}{secret}\n", 0400);
 
 $bound{print} = 'CN=another';
-$t->write_conf(conf(second => ''));
+$t->write_conf(conf(second => '', ends => '2020-01-01'));
 my %old = map { $_ => 1 } $t->workers;
 ok($t->reload(keep => 1), 'reloaded without the key');
 
@@ -171,6 +175,8 @@ is($again->()->{code}, 'AuthFailure.SecretIdNotFound',
     'a secret that was changed is gone at once');
 is($bound->()->{code}, 'AuthFailure.SecretIdNotFound',
     'and so is a key with another certificate');
+is($ended->()->{code}, 'AuthFailure.SecretIdNotFound',
+    'or with an end that it did not have');
 $bound{print} = "sha256:$pretty";
 ok(scalar(grep { $old{$_} } $t->workers), 'the old worker is there');
 is($stays->()->{code}, '', 'and takes the keys that stay');
@@ -188,6 +194,8 @@ is($dropped->()->{code}, 'AuthFailure.SecretIdNotFound', 'its key is revoked');
 $t->write_conf(conf());
 ok($t->reload, 'and back');
 is(with('derived')->{code}, '', 'its key is good again');
+is(with($_)->{code}, '', "one key beside another: $_")
+    for qw/ team-dr second /;
 
 # another master key makes other secrets
 
@@ -262,6 +270,10 @@ for my $case (
         qr/64 hexadecimal digits/ ],
     [ 'long fingerprint', "$key cert=sha256:" . '0' x 66, '',
         qr/64 hexadecimal digits/ ],
+    [ 'no fingerprint', "$key cert=sha256:" . 'x' x 64, '',
+        qr/64 hexadecimal digits/ ],
+    [ 'two certificates', "$key cert=CN=team-dr cert=CN=other", '',
+        qr/expected, each once/ ],
     [ 'no file', "AKIDgwodd nope:$t->{keys}{'team-dr'}{path}", '',
         qr/must be in a file of its own/ ],
     [ 'parameter', "$key until=2026-12-31", '',

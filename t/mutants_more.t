@@ -28,7 +28,10 @@ my %conf = (location => 'tccbs_total_timeout 6s;',
     credential => join(' ', map { "tccbs_credential $_ {
         file $t->{dir}/keys/$_.json; limit 10000r/s; }" } qw/ prod second /));
 
-sub accounts { return join('', @accounts, $t->account('daily', @_)) }
+sub accounts {
+    return join('', @accounts, $t->account('daily',
+        rate => '100r/s burst=100 nodelay', @_));
+}
 
 $t->run(%conf, accounts => accounts(quota => '5/d'));
 
@@ -115,6 +118,18 @@ is($t->call($copy, { %$params, DestinationRegions => [ $sg ] })->{code},
     'InternalError.ComponentError', 'the unknown one is held');
 is($t->call($copy, { %$params, DestinationRegions => [ $bj ] })->{code}, '',
     'the other is not');
+
+# nor is one of which Tencent said that it was refused
+
+$params = copy(DestinationRegions => [ $bj, $sg ]);
+
+told(results(result($bj, 'ResourceBusy'),
+    result($sg, 'InternalError.ResourceOpFailed')) . ",$id");
+is($t->call($copy, $params)->{outcome}, 'unknown', 'refused in part');
+is($t->call($copy, { %$params, DestinationRegions => [ $sg ] })->{code},
+    'InternalError.ComponentError', 'the unknown one is held');
+is($t->call($copy, { %$params, DestinationRegions => [ $bj ] })->{code}, '',
+    'the refused one is not');
 
 # refused for its rate, then lost: that is not tried a third time
 

@@ -14,7 +14,8 @@ use Time::HiRes qw/ time sleep /;
 use TCCBS::Redis;
 use TCCBS::Test qw/ copy /;
 
-my $t = TCCBS::Test->new(workers => 2);
+my $t = TCCBS::Test->new(workers => 2,
+    exempt => [ qr/connect\(\) to unix:/ ]);
 my $redis = TCCBS::Redis->new($t);
 my $action = 'CopySnapshotCrossRegions';
 
@@ -50,6 +51,8 @@ my @accounts = (
     $t->account('slow', rate => '10r/s burst=5'),
     $t->account('daily', quota => '5/d'),
     $t->account('both', rate => '1r/m burst=9 nodelay', quota => '2/d'),
+    $t->account('part', rate => '1r/m burst=5 nodelay'),
+    $t->account('share', quota => '5/d'),
     $t->account('free'),
 );
 
@@ -148,5 +151,45 @@ $start = time;
 ok($t->reload, 'reloaded with a Redis that hangs');
 cmp_ok(time - $start, '<', 10, 'at once');
 $redis->signal('CONT');
+
+# without Redis each of the two has its part
+
+sub lost {
+    my ($policy) = @_;
+
+    $conf{http} =~ s/ nodes=2.*;/ nodes=2 prefix=test:1 duplicates=local
+        rates=$policy;/s;
+    $t->write_conf(%conf);
+    return $t->reload;
+}
+
+my $looks = 0;
+
+sub look {
+    return $t->call('DescribeSnapshots', { Limit => ++$looks },
+        region => 'ap-beijing', client => { account => 'part' });
+}
+
+$redis->stop;
+$t->emulator(port => $t->{emulator_port});
+ok(lost('local'), 'no Redis: rates=local');
+
+my @alone = map { look() } 1 .. 6;
+is(scalar(grep { $_->{code} eq '' } @alone), 3, 'three of the burst of six');
+like($alone[-1]{message}, qr/lost the others and has its part/, 'says why');
+
+@alone = map { call($t, 'share') } 1 .. 5;
+is(scalar(grep { $_->{code} eq '' } @alone), 2, 'two of five copies');
+like($alone[-1]{message}, qr/lost the others and has its part/, 'says why');
+
+# or nothing, where that is wanted
+
+my $before = () = $t->emulated;
+
+ok(lost('deny'), 'no Redis: rates=deny');
+$r = look();
+is($r->{code}, 'ServiceUnavailable', 'no limits, no calls');
+like($r->{message}, qr/cannot tell whether the limits/, 'says why');
+is(scalar(() = $t->emulated), $before, 'nothing was sent');
 
 $t->done;

@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::SHA qw/ sha256_hex /;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
@@ -180,6 +181,20 @@ is($gateways[1]->raw($bytes)->{code}, '', 'as it was: its answer');
 ok($t->wait_for(sub { $gateways[2]->raw($bytes)->{code}
     eq 'AuthFailure.SignatureExpire' }, 10), 'later it is spent');
 is($t->sent($once), 1, 'sent once');
+
+# what Redis cannot say of a signature is not guessed
+
+$once = copy();
+$bytes = $client->request($action, $once);
+my ($signature) = $bytes =~ /Signature=(\w+)/;
+my $spent = 'tccbs:{s:' . sha256_hex(pack('H*', $signature)) . '}:c';
+
+$redis->command('RPUSH', $spent, 'x');
+is($gateways[1]->raw($bytes)->{code}, 'ServiceUnavailable',
+    'a signature of which nothing is known');
+is($t->sent($once), 0, 'not sent');
+$redis->command('DEL', $spent);
+is($gateways[1]->raw($bytes)->{code}, '', 'until something is');
 
 # a claim is ended by its owner only
 

@@ -47,6 +47,8 @@ my @accepted = (
     [ '299 s ahead', { stamp => $now + 298 } ],
     [ 'first label as service', { host => 'copygw.test',
         service => 'copygw' } ],
+    [ 'a service that begins that one', { host => 'copy.test',
+        service => 'copy' } ],
     [ 'first label with port as service', { host => "copygw:$port",
         service => "copygw:$port" } ],
 );
@@ -123,6 +125,8 @@ my @cases = (
         sub { s/(.)$/$1 eq '0' ? '1' : '0'/e }) } ],
     [ 'other body', $failure, { signed_body => '{}' } ],
     [ 'other host', $failure, { signed_host => 'other.example' } ],
+    [ 'address without its last part', $failure,
+        { host => '127.0.0.1', signed_host => '127.0.0' } ],
     [ 'other service', $failure, { service => 'cvm' } ],
     [ 'date of another day', $failure,
         { date => CBS::TC3::date(time - 86400) } ],

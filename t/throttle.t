@@ -102,4 +102,12 @@ $t->call($action, $params);
 is(scalar(grep { ($_->{body} // '') =~ /$params->{SnapshotId}/ }
     $t->emulated), 1, 'another code is not tried again');
 
+# nor what was refused when half of the time is over
+
+$t->faults({ kind => 'delay+throttle', ms => 3200 });
+$params = copy();
+is($t->call($action, $params)->{code}, 'RequestLimitExceeded',
+    'refused late: told');
+is($t->sent($params), 1, 'and not tried again');
+
 $t->done;
