@@ -210,7 +210,9 @@ ngx_http_tccbs_link_connected(ngx_http_tccbs_link_t *link)
         return;
     }
 
-    link->up(link->data);
+    if (link->up(link->data) != NGX_OK) {
+        ngx_http_tccbs_link_lost(link, "no memory to log in");
+    }
 }
 
 

@@ -26,7 +26,7 @@
 typedef struct {
     /* of the owner */
     void                      *data;
-    void                     (*up)(void *data);
+    ngx_int_t                (*up)(void *data);
     void                     (*down)(void *data, const char *why);
     ngx_int_t                (*reply)(void *data, ngx_tccbs_resp_t *reply);
     ngx_log_t                 *log;
@@ -47,8 +47,9 @@ typedef struct {
 
 /*
  * NGX_OK: up() or down() will be called, not from inside of this function;
- * NGX_ERROR: there is no connection.  "why" of down() is NULL when a worker
- * that exits has closed an idle connection.
+ * NGX_ERROR: there is no connection.  When up() does not return NGX_OK, the
+ * connection is given up, and down() follows.  "why" of down() is NULL when a
+ * worker that exits has closed an idle connection.
  */
 ngx_int_t ngx_http_tccbs_link_connect(ngx_http_tccbs_link_t *link,
     ngx_addr_t *addr);

@@ -10,8 +10,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Socket::INET;
-use POSIX qw/ WNOHANG /;
 use Test::More;
 use TCCBS::Test qw/ copy /;
 use TCCBS::Torture qw/ $ANY $WORKER /;
@@ -76,22 +74,9 @@ $t->release;
 
 my %log = map { $_ => $t->slurp($_) } qw/ audit.jsonl audit.jsonl-1 /;
 
-# starts nginx: true when it answers, or does not and has no worker
-
 sub starts {
-    my $said = -s "$t->{dir}/logs/error.log";
-
     $t->file($_, $log{$_}) for keys %log;
-    $t->exec_nginx;
-
-    return $t->wait_for(sub {
-        return -1 if waitpid($t->{pid}, WNOHANG) > 0;
-        return -2 if substr($t->slurp('logs/error.log'), $said)
-            =~ /fatal code 2/;
-        return 0 if !$t->workers;
-        return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-            PeerPort => $t->{port}) ? 1 : 0;
-    }, 30);
+    return TCCBS::Torture::starts($t);
 }
 
 # what is known is not made again, whoever asks

@@ -8,6 +8,8 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IO::Socket::INET;
+use POSIX qw/ WNOHANG /;
 use Test::More;
 
 use TCCBS::Test;
@@ -192,6 +194,25 @@ sub base {
     my ($base) = map { /^([0-9a-f]+) \w tccbs_torture_base$/ ? hex $1 : () }
         `nm $module`;
     return $base;
+}
+
+# Starts nginx: 1 when it has come up, -1 when it has not, -2 when it has no
+# worker.
+
+sub starts {
+    my ($t) = @_;
+    my $said = -s "$t->{dir}/logs/error.log" // 0;
+
+    $t->exec_nginx;
+
+    return $t->wait_for(sub {
+        return -1 if waitpid($t->{pid}, WNOHANG) > 0;
+        return -2 if substr($t->slurp('logs/error.log'), $said)
+            =~ /fatal code 2/;
+        return 0 if !$t->workers;
+        return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $t->{port}) ? 1 : 0;
+    }, 30);
 }
 
 # where the wrappers are called: {the place} = "function: what it calls"
