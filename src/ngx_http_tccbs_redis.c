@@ -43,7 +43,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_tccbs_redis_up(void *data);
-static ngx_int_t ngx_http_tccbs_redis_login(ngx_http_tccbs_redis_t *redis);
 static void ngx_http_tccbs_redis_down(void *data, const char *why);
 static ngx_int_t ngx_http_tccbs_redis_reply(void *data,
     ngx_tccbs_resp_t *reply);
@@ -258,21 +257,35 @@ ngx_http_tccbs_redis_connect(ngx_http_tccbs_redis_t *redis)
 }
 
 
-/* What is waiting already comes after the login. */
+/*
+ * What is waiting already comes after the login; without that, claims would be
+ * made where other gateways do not look.
+ */
 
 static ngx_int_t
 ngx_http_tccbs_redis_up(void *data)
 {
     ngx_http_tccbs_redis_t *redis = data;
 
-    ngx_uint_t                 i;
-    ngx_queue_t                waiting;
-    ngx_http_tccbs_command_t  *entry;
+    ngx_uint_t                    i;
+    ngx_queue_t                   waiting;
+    ngx_http_tccbs_command_t     *entry;
+    ngx_http_tccbs_redis_conf_t  *conf;
 
     ngx_http_tccbs_redis_take(redis, &waiting);
 
-    if (ngx_http_tccbs_redis_login(redis) != NGX_OK) {
+    conf = redis->conf;
 
+    if ((conf->password.len
+         && ngx_http_tccbs_redis_push(redis,
+                                      ngx_http_tccbs_command_auth(&conf->user,
+                                                            &conf->password))
+            != NGX_OK)
+        || (conf->db
+            && ngx_http_tccbs_redis_push(redis,
+                                     ngx_http_tccbs_command_select(conf->db))
+               != NGX_OK))
+    {
         if (!ngx_queue_empty(&waiting)) {
             ngx_queue_add(&redis->entries, &waiting);
         }
@@ -299,30 +312,6 @@ ngx_http_tccbs_redis_up(void *data)
     ngx_http_tccbs_redis_ask(redis);
 
     return NGX_OK;
-}
-
-
-/* Without it, claims would be made where other gateways do not look. */
-
-static ngx_int_t
-ngx_http_tccbs_redis_login(ngx_http_tccbs_redis_t *redis)
-{
-    ngx_int_t                     rc;
-    ngx_http_tccbs_redis_conf_t  *conf;
-
-    conf = redis->conf;
-
-    rc = conf->password.len
-         ? ngx_http_tccbs_redis_push(redis,
-                  ngx_http_tccbs_command_auth(&conf->user, &conf->password))
-         : NGX_OK;
-
-    if (rc == NGX_OK && conf->db) {
-        rc = ngx_http_tccbs_redis_push(redis,
-                                    ngx_http_tccbs_command_select(conf->db));
-    }
-
-    return rc;
 }
 
 

@@ -26,8 +26,8 @@ my %part = (
     start => qr/^ngx_http_tccbs_(?:restore|scan|recovery|takeover|journal_init
         |keeper_start|heads|key_init|batch_append|chain_anchor)/x,
     redis => qr/^ngx_(?:http_)?tccbs_(?:redis|link|command|claim|resp|lease
-        |fleet|duplicate:)/x,
-    source => qr/^ngx_(?:http_)?tccbs_(?:ask|refresh|temporary|fetch|peer
+        |fleet|ask_|duplicate:)/x,
+    source => qr/^ngx_(?:http_)?tccbs_(?:refresh|temporary|fetch|peer_name
         |source_sts)/x,
 );
 
