@@ -8,6 +8,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -135,54 +136,112 @@ test_quota(void)
     ok(ngx_tccbs_quota_used(&cell, 6) == 4, "yesterday's is not given back");
     ngx_tccbs_quota_give(&cell, 6, 3);
     ok(ngx_tccbs_quota_used(&cell, 6) == 1, "today's is");
+    ngx_tccbs_quota_give(&cell, 6, 2);
+    ok(ngx_tccbs_quota_used(&cell, 6) == 1, "no more than there was");
     ok(ngx_tccbs_quota_take(&cell, 6, 0xffffffff, 4) == NGX_BUSY, "too many");
     ok(ngx_tccbs_quota_take(&cell, 7, 5, 4) == NGX_BUSY, "more than a day's");
+    ok(ngx_tccbs_quota_drain(&cell, 7) == 0, "of another day nothing is drained");
+    ok(ngx_tccbs_quota_used(&cell, 6) == 1, "and nothing is lost");
+    ok(ngx_tccbs_quota_drain(&cell, 6) == 1, "of this one what is used");
+    ok(ngx_tccbs_quota_used(&cell, 6) == 0, "and nothing is left");
+    ok(ngx_tccbs_quota_drain(&cell, 6) == 0, "not even for another one");
 }
 
 
-/* Processes that take from one cell at once take no more than there is. */
+/*
+ * Processes that take from one cell at once take no more than there is.  They
+ * begin together, and most of what they ask for is there: each goes on while
+ * the others do.
+ */
+
+#define PROCESSES  4
+#define TIMES      100000
+
+typedef struct {
+    ngx_atomic_t  here;
+    ngx_atomic_t  rate;
+    ngx_atomic_t  quota;
+    ngx_atomic_t  both;                       /* taken, given back, drained */
+    ngx_atomic_t  rates;
+    ngx_atomic_t  quotas;
+    ngx_atomic_t  drained;
+} shared_t;
+
+
+static void
+process(shared_t *s)
+{
+    int           k;
+    uint64_t      wait;
+    ngx_atomic_t  rates, quotas, drained;
+
+    rates = 0;
+    quotas = 0;
+    drained = 0;
+
+    (void) ngx_atomic_fetch_add(&s->here, 1);
+
+    while (s->here < PROCESSES) {
+        ngx_sched_yield();
+    }
+
+    for (k = 0; k < TIMES; k++) {
+        rates += (ngx_tccbs_gcra_take(&s->rate, 1000, 10, 10 * 299999, &wait)
+                  == NGX_OK);
+
+        quotas += 3 * (ngx_tccbs_quota_take(&s->quota, 1, 3, 1000000)
+                       == NGX_OK);
+
+        /* what is drained before it is given back is not given back */
+
+        (void) ngx_tccbs_quota_take(&s->both, 1, 2, 1000000);
+        ngx_tccbs_quota_give(&s->both, 1, 1);
+        drained += ngx_tccbs_quota_drain(&s->both, 1);
+    }
+
+    (void) ngx_atomic_fetch_add(&s->rates, rates);
+    (void) ngx_atomic_fetch_add(&s->quotas, quotas);
+    (void) ngx_atomic_fetch_add(&s->drained, drained);
+}
+
 
 static void
 test_processes(void)
 {
-    int            i, k, got, status;
-    pid_t          pids[4];
-    uint64_t       wait;
-    ngx_atomic_t  *cell;
+    int        i, got, status;
+    pid_t      pids[PROCESSES];
+    shared_t  *s;
 
-    cell = mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS,
-                -1, 0);
+    s = mmap(NULL, sizeof(shared_t), PROT_READ|PROT_WRITE,
+             MAP_SHARED|MAP_ANONYMOUS, -1, 0);
 
     fflush(stdout);
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < PROCESSES; i++) {
         pids[i] = fork();
 
         if (pids[i] == 0) {
-            for (k = 0; k < 100000; k++) {
-                if (ngx_tccbs_gcra_take(cell, 1000, 10, 10 * 999, &wait)
-                    == NGX_OK)
-                {
-                    (void) ngx_atomic_fetch_add(&cell[100], 1);
-                }
-
-                if (ngx_tccbs_quota_take(&cell[200], 1, 3, 1000) == NGX_OK) {
-                    (void) ngx_atomic_fetch_add(&cell[300], 3);
-                }
-            }
-
-            _exit(0);
+            process(s);
+            exit(0);
         }
     }
 
-    for (i = 0, got = 0; i < 4; i++) {
+    for (i = 0, got = 0; i < PROCESSES; i++) {
         waitpid(pids[i], &status, 0);
         got += (status == 0);
     }
 
-    ok(got == 4, "four processes");
-    ok(cell[100] == 1000, "took 1000 of 1000: %lu", (long) cell[100]);
-    ok(cell[300] == 999, "and 999 of 1000 by threes: %lu", (long) cell[300]);
+    ok(got == PROCESSES, "four processes");
+    ok(s->rates == 300000, "took 300000 of 300000: %lu", (long) s->rates);
+    ok(s->quotas == 999999, "and 999999 of 1000000 by threes: %lu",
+       (long) s->quotas);
+    ok(ngx_tccbs_quota_used(&s->quota, 1) == 999999, "which are used");
+    ok(s->drained + ngx_tccbs_quota_used(&s->both, 1)
+       >= (ngx_atomic_uint_t) PROCESSES * TIMES
+       && s->drained + ngx_tccbs_quota_used(&s->both, 1)
+          <= (ngx_atomic_uint_t) PROCESSES * TIMES * 2,
+       "of two taken and one given back one or two are drained: %lu",
+       (long) s->drained);
 }
 
 
