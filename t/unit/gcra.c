@@ -8,8 +8,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "ngx_tccbs_gcra.h"
@@ -149,6 +151,73 @@ test_quota(void)
 
 
 /*
+ * One who takes is interrupted anywhere by another one, as by a process on
+ * another core: what both have taken is what there is.
+ */
+
+#define INTERRUPTIONS  500
+
+static ngx_atomic_t            rate, quota, both;
+static uint64_t                rates, quotas, takes;
+static volatile sig_atomic_t   interruptions;
+
+
+static void
+take(void)
+{
+    uint64_t  wait;
+
+    if (ngx_tccbs_gcra_take(&rate, 1000, 10, 1ULL << 60, &wait) == NGX_OK) {
+        (void) __sync_fetch_and_add(&rates, 1);
+    }
+
+    if (ngx_tccbs_quota_take(&quota, 1, 1, UINT32_MAX) == NGX_OK) {
+        (void) __sync_fetch_and_add(&quotas, 1);
+    }
+
+    if (ngx_tccbs_quota_take(&both, 1, 2, UINT32_MAX) == NGX_OK) {
+        (void) __sync_fetch_and_add(&takes, 1);
+        ngx_tccbs_quota_give(&both, 1, 1);
+    }
+}
+
+
+static void
+interrupt(int signo)
+{
+    take();
+    interruptions++;
+}
+
+
+static void
+test_interrupted(void)
+{
+    uint64_t          drained;
+    struct sigaction  sa;
+    struct itimerval  every = { { 0, 100 }, { 0, 100 } }, never = { 0 };
+
+    memset(&sa, 0, sizeof(struct sigaction));
+    sa.sa_handler = interrupt;
+    (void) sigaction(SIGALRM, &sa, NULL);
+    (void) setitimer(ITIMER_REAL, &every, NULL);
+
+    for (drained = 0; interruptions < INTERRUPTIONS; /* void */ ) {
+        take();
+        drained += ngx_tccbs_quota_drain(&both, 1);
+    }
+
+    (void) setitimer(ITIMER_REAL, &never, NULL);
+
+    ok(rate == 1000 + 10 * rates, "%lu times at a rate", (long) rates);
+    ok(ngx_tccbs_quota_used(&quota, 1) == (uint32_t) quotas,
+       "%lu times of a quota", (long) quotas);
+    ok(drained + ngx_tccbs_quota_used(&both, 1) == takes,
+       "and %lu times two, of which one is given back", (long) takes);
+}
+
+
+/*
  * Processes that take from one cell at once take no more than there is.  They
  * begin together, and most of what they ask for is there: each goes on while
  * the others do.
@@ -251,6 +320,7 @@ main(void)
     test_model();
     test_give();
     test_quota();
+    test_interrupted();
     test_processes();
 
     return tap_done();
