@@ -517,7 +517,8 @@ for my $case (
     [ '$ssl_client_s_dn$', qr/value of "\$"/ ],
     [ '$http_x_who$ trusted', qr/invalid variable name/ ],
     [ '${http_x_who trusted', qr/closing bracket in "http_x_who"/ ],
-    [ 'signature; tccbs_identity signature', qr/"tccbs_identity" directive is/ ],
+    [ 'signature; tccbs_identity signature',
+        qr/"tccbs_identity" directive is duplicate/ ],
 ) {
     my ($value, $message) = @$case;
     my ($rc, $said) = $t->check(location => "tccbs_identity $value;");

@@ -84,8 +84,8 @@ $leaves->send($leaves->request($action, $params));
 ok($t->wait_for(sub { $t->sent($params) }), 'a call flies');
 $leaves->close(rst => 1);
 
-ok($t->wait_for(sub { $t->settled && grep { $_->{outcome} eq 'rejected'
-    && $_->{snapshot} eq $params->{SnapshotId} } $t->audit(kind => 'outcome') }),
+ok($t->wait_for(sub { $t->settled && $t->audit(kind => 'outcome',
+    outcome => 'rejected', snapshot => $params->{SnapshotId}) }),
     'it is refused for the rate');
 is($t->call('DescribeSnapshots', { Limit => 3 })->{code}, '', 'a call later');
 is($t->sent($params), 1, 'there was one attempt');

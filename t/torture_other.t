@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# What the module calls in OpenSSL and nginx fails, each time once, and then all
-# from it on, for other reasons than memory: a digest, random bytes, the subject
-# of a certificate, a file.  If this broke, a caller could be taken for somebody
-# because it could not be found out who it is.
+# What the module calls in OpenSSL and nginx fails, each time once, and then
+# all from it on, for other reasons than memory: a digest, random bytes, the
+# subject of a certificate, a file.  If this broke, a caller could be taken for
+# somebody because it could not be found out who it is.
 
 use strict;
 use warnings;

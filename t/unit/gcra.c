@@ -142,7 +142,8 @@ test_quota(void)
     ok(ngx_tccbs_quota_used(&cell, 6) == 1, "no more than there was");
     ok(ngx_tccbs_quota_take(&cell, 6, 0xffffffff, 4) == NGX_BUSY, "too many");
     ok(ngx_tccbs_quota_take(&cell, 7, 5, 4) == NGX_BUSY, "more than a day's");
-    ok(ngx_tccbs_quota_drain(&cell, 7) == 0, "of another day nothing is drained");
+    ok(ngx_tccbs_quota_used(&cell, 7) == 0, "nothing of the next day is used");
+    ok(ngx_tccbs_quota_drain(&cell, 7) == 0, "nor is it drained");
     ok(ngx_tccbs_quota_used(&cell, 6) == 1, "and nothing is lost");
     ok(ngx_tccbs_quota_drain(&cell, 6) == 1, "of this one what is used");
     ok(ngx_tccbs_quota_used(&cell, 6) == 0, "and nothing is left");

@@ -178,7 +178,8 @@ test_results(void)
     expect(NGX_TCCBS_SUCCESS, SET("{" SG "," DONE "}," GOOD));
     expect(NGX_TCCBS_PARTIAL, SET(GOOD ",{" SG "," BUSY "}"));
     expect(NGX_TCCBS_REJECTED, SET("{" BJ "," BUSY "},{" SG "," BUSY "}"));
-    expect(NGX_TCCBS_UNKNOWN, SET(GOOD ",{" SG ",\"Code\":\"InternalError\"}"));
+    expect(NGX_TCCBS_UNKNOWN, SET(GOOD ",{" SG ","
+                                  "\"Code\":\"InternalError\"}"));
     expect(NGX_TCCBS_UNKNOWN, SET(GOOD));
     expect(NGX_TCCBS_UNKNOWN, SET(GOOD "," GOOD));
     expect(NGX_TCCBS_UNKNOWN, SET(GOOD ",null"));
