@@ -453,6 +453,7 @@ static const char  *malformed[] = {
     CRED "SignedHeaders=content-type;host;x tc, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x_tc, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x:tc, Signature=" SIG,
+    CRED "SignedHeaders=content-type/host, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x{tc, Signature=" SIG,
     CRED "SignedHeaders=content-type;hos;host;ho, Signature=" SIG,
     CRED "SignedHeaders=a;b;c;content-type;d;e;f;g;h;host;i;j;k;l;m;n;o, "
@@ -503,6 +504,10 @@ test_grammar(void)
             "SignedHeaders=content-type;host,Signature=" SIG);
     ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_OK, "spaces");
 
+    s = str(CRED "SignedHeaders=content-type;host;x-a9, Signature=" SIG);
+    ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_OK
+       && is(&auth.names[2], "x-a9"), "a digit in a name");
+
     memset(text, 0, sizeof(text));
     strcpy(text, TC3 "Credential=");
     memset(text + strlen(text), 'a', 2048);
@@ -532,6 +537,11 @@ test_headers(void)
 
     static const ngx_str_t   names[] = {
         ngx_string("content-type"), ngx_string("host")
+    };
+
+    static const ngx_str_t   three[] = {
+        ngx_string("content-type"), ngx_string("host"),
+        ngx_string("x-tc-action")
     };
 
     date = str("2026-01-01");
@@ -573,6 +583,31 @@ test_headers(void)
         rc = ngx_tccbs_tc3_verify(&mac, &auth, &req, NULL, 0, pool);
         ok(rc == ((i == 3) ? NGX_OK : NGX_DECLINED), "verified %d", (int) i);
     }
+
+    /* blanks around a value, and its case, are no part of it */
+
+    req.headers = headers;
+    req.nheaders = 3;
+    headers[2].name = str("x-tc-action");
+    headers[2].value = str(" \t A b\t \t");
+
+    (void) ngx_tccbs_tc3_sign(&mac, signature, &req, &date, &service, three, 3,
+                              pool);
+    headers[2].value = str("a B");
+    (void) ngx_tccbs_tc3_sign(&mac, auth.signature, &req, &date, &service,
+                              three, 3, pool);
+    ok(memcmp(signature, auth.signature, sizeof(signature)) == 0,
+       "blanks around a value");
+
+    headers[2].value = str("ab");
+    (void) ngx_tccbs_tc3_sign(&mac, auth.signature, &req, &date, &service,
+                              three, 3, pool);
+    ok(memcmp(signature, auth.signature, sizeof(signature)) != 0,
+       "but not within it");
+
+    headers[2].value = str("\t \t");
+    ok(ngx_tccbs_tc3_sign(&mac, signature, &req, &date, &service, three, 3,
+                          pool) == NGX_OK, "nothing but blanks");
 
     ngx_tccbs_mac_free(&mac);
 }
@@ -662,7 +697,8 @@ test_service(void)
         { "gw", "Gw.example", "1" }, { "copygw:18080", "copygw:18080", "1" },
         { "cvm", "cbs.example", "0" }, { "cb", "cbs.example", "0" },
         { "", ".example", "0" }, { "cbsx", "cbsx2.example", "0" },
-        { "CBS", "x.example", "0" }
+        { "CBS", "x.example", "0" }, { "gw1", "GW1.example", "1" },
+        { "g-{", "G-{.example", "1" }, { "g-{", "G-[.example", "0" }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
