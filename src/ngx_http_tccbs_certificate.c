@@ -13,13 +13,29 @@
 #include "ngx_tccbs_text.h"
 
 
+static X509 *ngx_http_tccbs_certificate(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_tccbs_certificate_here(ngx_http_request_t *r);
-static ngx_int_t ngx_http_tccbs_certificate_fingerprint(
-    ngx_http_request_t *r, u_char *text);
+static ngx_int_t ngx_http_tccbs_certificate_fingerprint(X509 *cert,
+    u_char *text);
 
 
 ngx_uint_t
 ngx_http_tccbs_certificate_verified(ngx_http_request_t *r)
+{
+    X509  *cert;
+
+    cert = ngx_http_tccbs_certificate(r);
+
+    X509_free(cert);
+
+    return cert != NULL;
+}
+
+
+/* The one that was verified, which the caller frees. */
+
+static X509 *
+ngx_http_tccbs_certificate(ngx_http_request_t *r)
 {
     X509              *cert;
     ngx_connection_t  *c;
@@ -27,20 +43,24 @@ ngx_http_tccbs_certificate_verified(ngx_http_request_t *r)
     c = r->connection;
 
     if (c->ssl == NULL) {
-        return 0;
+        return NULL;
     }
 
     /* without a certificate the result is that all is well */
 
     cert = SSL_get_peer_certificate(c->ssl->connection);
     if (cert == NULL) {
-        return 0;
+        return NULL;
     }
 
-    X509_free(cert);
+    if (SSL_get_verify_result(c->ssl->connection) != X509_V_OK
+        || !ngx_http_tccbs_certificate_here(r))
+    {
+        X509_free(cert);
+        return NULL;
+    }
 
-    return SSL_get_verify_result(c->ssl->connection) == X509_V_OK
-           && ngx_http_tccbs_certificate_here(r);
+    return cert;
 }
 
 
@@ -82,24 +102,31 @@ ngx_http_tccbs_certificate_here(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_tccbs_certificate_is(ngx_http_request_t *r, ngx_str_t *value)
 {
-    ngx_str_t  s;
-    u_char     text[7 + NGX_TCCBS_HEX_LEN];
+    X509       *cert;
+    ngx_int_t   rc;
+    ngx_str_t   s;
+    u_char      text[7 + NGX_TCCBS_HEX_LEN];
 
-    if (!ngx_http_tccbs_certificate_verified(r)) {
+    cert = ngx_http_tccbs_certificate(r);
+    if (cert == NULL) {
         return NGX_DECLINED;
     }
 
     if (value->len == sizeof(text)
         && ngx_strncmp(value->data, "sha256:", 7) == 0)
     {
-        if (ngx_http_tccbs_certificate_fingerprint(r, text) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
         s.data = text;
         s.len = sizeof(text);
 
-    } else if (ngx_ssl_get_subject_dn(r->connection, r->pool, &s) != NGX_OK) {
+        rc = ngx_http_tccbs_certificate_fingerprint(cert, text);
+
+    } else {
+        rc = ngx_ssl_get_subject_dn(r->connection, r->pool, &s);
+    }
+
+    X509_free(cert);
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -108,23 +135,12 @@ ngx_http_tccbs_certificate_is(ngx_http_request_t *r, ngx_str_t *value)
 
 
 static ngx_int_t
-ngx_http_tccbs_certificate_fingerprint(ngx_http_request_t *r, u_char *text)
+ngx_http_tccbs_certificate_fingerprint(X509 *cert, u_char *text)
 {
-    int            rc;
-    X509          *cert;
-    unsigned int   len;
-    u_char         digest[EVP_MAX_MD_SIZE];
+    unsigned int  len;
+    u_char        digest[EVP_MAX_MD_SIZE];
 
-    cert = SSL_get_peer_certificate(r->connection->ssl->connection);
-    if (cert == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = X509_digest(cert, EVP_sha256(), digest, &len);
-
-    X509_free(cert);
-
-    if (rc != 1) {
+    if (X509_digest(cert, EVP_sha256(), digest, &len) != 1) {
         return NGX_ERROR;
     }
 

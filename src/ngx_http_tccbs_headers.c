@@ -11,6 +11,7 @@
 
 #include "ngx_http_tccbs_headers.h"
 #include "ngx_http_tccbs_refuse.h"
+#include "ngx_tccbs_text.h"
 #include "ngx_tccbs_trace.h"
 
 
@@ -20,6 +21,7 @@
 typedef struct {
     ngx_str_t          name;
     size_t             offset;
+    const char        *repeated;             /* the code when it is */
 } ngx_http_tccbs_header_t;
 
 
@@ -44,10 +46,13 @@ static ngx_int_t ngx_http_tccbs_shape_type(ngx_http_tccbs_ctx_t *ctx);
 
 
 #define ngx_http_tccbs_header(name, field)                                    \
-    { ngx_string(name), offsetof(ngx_http_tccbs_headers_t, field) }
+    { ngx_string(name), offsetof(ngx_http_tccbs_headers_t, field),            \
+      "InvalidParameter" }
 
 static ngx_http_tccbs_header_t  ngx_http_tccbs_headers[] = {
-    ngx_http_tccbs_header("authorization", authorization),
+    { ngx_string("authorization"),
+      offsetof(ngx_http_tccbs_headers_t, authorization),
+      "AuthFailure.InvalidAuthorization" },
     ngx_http_tccbs_header("host", host),
     ngx_http_tccbs_header("content-type", content_type),
     ngx_http_tccbs_header("x-tc-action", action),
@@ -59,7 +64,7 @@ static ngx_http_tccbs_header_t  ngx_http_tccbs_headers[] = {
     ngx_http_tccbs_header("x-tc-requestclient", client),
     ngx_http_tccbs_header("x-tc-traceid", trace),
     ngx_http_tccbs_header("x-tc-content-sha256", payload),
-    { ngx_null_string, 0 }
+    { ngx_null_string, 0, NULL }
 };
 
 
@@ -144,8 +149,8 @@ ngx_http_tccbs_shape_target(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
                                      "A POST request must not have a query.");
     }
 
-    if (r->unparsed_uri.len == 0 || r->unparsed_uri.len > 2
-        || ngx_strncmp(r->unparsed_uri.data, "/?", r->unparsed_uri.len) != 0)
+    if (!ngx_tccbs_is(&r->unparsed_uri, "/")
+        && !ngx_tccbs_is(&r->unparsed_uri, "/?"))
     {
         return ngx_http_tccbs_refuse(ctx, "InvalidParameter", "path",
                                      "The path of a request must be \"/\".");
@@ -219,18 +224,7 @@ ngx_http_tccbs_shape_header(ngx_http_tccbs_ctx_t *ctx, ngx_table_elt_t *h)
     value = (ngx_str_t *) ((u_char *) &ctx->headers + header->offset);
 
     if (value->data) {
-        if (header->offset == offsetof(ngx_http_tccbs_headers_t,
-                                       authorization))
-        {
-            return ngx_http_tccbs_refuse(ctx,
-                                         "AuthFailure.InvalidAuthorization",
-                                         "repeated-header",
-                                         "The header `authorization` is "
-                                         "repeated.");
-        }
-
-        return ngx_http_tccbs_refuse(ctx, "InvalidParameter",
-                                     "repeated-header",
+        return ngx_http_tccbs_refuse(ctx, header->repeated, "repeated-header",
                                      "The header `%V` is repeated.",
                                      &header->name);
     }

@@ -226,19 +226,25 @@ ngx_http_tccbs_identify_signature(ngx_http_request_t *r,
     n = 0;
 
 #define ngx_http_tccbs_cover(text, field)                                     \
-    if (h->field.data) {                                                      \
-        header = &headers[n++];                                               \
-        ngx_str_set(&header->name, text);                                     \
-        header->value = h->field;                                             \
-    }
+    header = &headers[n++];                                                   \
+    ngx_str_set(&header->name, text);                                         \
+    header->value = h->field
+
+    /* nginx, or a check above, has refused a request without one of these */
 
     ngx_http_tccbs_cover("content-type", content_type);
     ngx_http_tccbs_cover("host", host);
     ngx_http_tccbs_cover("x-tc-action", action);
-    ngx_http_tccbs_cover("x-tc-language", language);
-    ngx_http_tccbs_cover("x-tc-region", region);
     ngx_http_tccbs_cover("x-tc-timestamp", timestamp);
     ngx_http_tccbs_cover("x-tc-version", version);
+
+    if (h->language.data) {
+        ngx_http_tccbs_cover("x-tc-language", language);
+    }
+
+    if (h->region.data) {
+        ngx_http_tccbs_cover("x-tc-region", region);
+    }
 
 #undef ngx_http_tccbs_cover
 

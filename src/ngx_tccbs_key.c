@@ -127,11 +127,13 @@ ngx_tccbs_key_expires(const ngx_str_t *text)
     same = tm;
     t = timegm(&same);
 
-    /* the 31st of February would become a day of March */
+    /*
+     * The 31st of February would become a day of March, the second 60 one of
+     * another minute.
+     */
 
     if (t <= 0 || same.tm_mon != tm.tm_mon || same.tm_mday != tm.tm_mday
-        || same.tm_hour != tm.tm_hour || same.tm_min != tm.tm_min
-        || same.tm_sec != tm.tm_sec)
+        || same.tm_hour != tm.tm_hour || same.tm_min != tm.tm_min)
     {
         return NGX_ERROR;
     }

@@ -103,6 +103,18 @@ my ($record) = $t->wait_for(sub { grep { $_->{outcome} eq 'success'
     $t->audit(kind => 'outcome') });
 ok($record, 'its outcome is in the log');
 
+# who has left is not tried for again
+
+$t->faults({ kind => 'delay+throttle', ms => 600 });
+my $refused = ask();
+$t->wait_for(sub { arrived($refused) });
+cancel($refused);
+ok(answer($refused)->{reset}, 'reset in flight');
+ok($t->wait_for(sub { grep { $_->{outcome} eq 'rejected' }
+    $t->audit(kind => 'outcome') }), 'it is refused for the rate');
+like(answer(ask('other'))->{body}, qr/"Success"/, 'another call');
+is(arrived($refused), 1, 'one attempt, no second one');
+
 # the connection goes, with calls in all states
 
 $t->faults({ kind => 'delay', ms => 600 });

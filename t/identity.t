@@ -10,7 +10,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Select;
+use IO::Socket::INET;
 use IPC::Open3;
+use POSIX ();
 use Test::More;
 
 use TCCBS::Test qw/ copy /;
@@ -30,7 +33,7 @@ $pki->cert('team-x', 'clients', '/O=example/CN=team-x');
 # the files of the examples, with other paths and ports
 
 my %port = map { $_ => TCCBS::Test::free_port() }
-    qw/ session service header clear optional behind /;
+    qw/ session service header clear optional behind several /;
 
 sub example {
     my ($name, $listen) = @_;
@@ -129,6 +132,15 @@ my $more = <<END;
         }
     }
     server {
+        listen 127.0.0.1:$port{several};
+        underscores_in_headers on;
+        location / {
+            tccbs_identity "\$http_X_A2-\${http_x_b}:\$http_x_c[\$http_x_d|"
+                trusted;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+    }
+    server {
         listen 127.0.0.1:$port{clear};
         location / {
             tccbs_identity \$ssl_client_s_dn;
@@ -142,8 +154,10 @@ END
 sub conf {
     my ($server) = @_;
 
-    my $conf = $t->conf(accounts => $certificate . $auth_request,
-        http => 'ssl_protocols TLSv1.2 TLSv1.3;');
+    my $conf = $t->conf(accounts => $certificate . $auth_request
+            . $t->account('several', identity => '"1-2:3[4|"'),
+        http => 'ssl_protocols TLSv1.2 TLSv1.3; ssl_early_data on;
+            lingering_timeout 300ms;');
     $conf =~ s/    server \{.*/$server$more}/s;
 
     return $conf;
@@ -285,6 +299,126 @@ for my $version (qw/ -tls1_2 -tls1_3 /) {
     }
 }
 
+# TLS 1.3: a session made without a name is not one with a name, nor the
+# reverse; before, a session has the name that it was made with
+
+my @names = (undef, 'cbs.gw.test');
+
+for my $from (@names) {
+    my $session = "$dir/conf/" . ($from // 'nameless');
+
+    openssl($t->{port}, $from, 'team-dr', get('cbs.gw.test'), '-tls1_3',
+        '-sess_out', $session);
+
+    for my $to (@names) {
+        my $what = join(', then ', map { $_ // 'no name' } $from, $to);
+        my $params = copy();
+        my $said = openssl($t->{port}, $to, 'team-dr',
+            $t->client->request($action, $params, close => 1), '-tls1_3',
+            '-sess_in', $session);
+
+        if (($from // '') eq ($to // '')) {
+            like($said, qr/^Reused, /m, "$what: reused");
+            like($said, qr/"SnapshotCopyResultSet"/, "$what: accepted");
+
+        } elsif ($said =~ /^Reused, /m) {
+            unlike($said, qr/"SnapshotCopyResultSet"/, "$what: refused");
+            is($t->sent($params), 0, "$what: nothing sent");
+        }
+    }
+}
+
+# Early data can be sent again by whoever has seen it: its first flight arrives
+# before, or without, the end of a handshake.
+
+sub records {
+    my ($from, $type) = @_;
+    my ($bytes, $at) = ('', 0);
+
+    while (1) {
+        IO::Select->new($from)->can_read(20)
+            && sysread($from, $bytes, 65536, length $bytes)
+            or die "no record\n";
+
+        while (length $bytes >= $at + 5) {
+            my ($is, $n) = unpack("x$at C x2 n", $bytes);
+            last if length $bytes < $at + 5 + $n;
+            $at += 5 + $n;
+            return $bytes if $is == $type;
+        }
+    }
+}
+
+sub relay {
+    my @open = @_;
+
+    local $SIG{PIPE} = 'IGNORE';
+
+    while (@open) {
+        for my $from (IO::Select->new(@open)->can_read(20)) {
+            my ($to) = grep { $from != $_ } @_;
+            my $n = sysread($from, my $bytes, 65536);
+
+            syswrite($to, $bytes) if $n;
+            next if $n;
+
+            shutdown($to, 1);
+            @open = grep { $_ != $from } @open;
+        }
+    }
+}
+
+{
+    my $session = "$dir/conf/early";
+    my @early = ('-tls1_3', '-sess_in', $session);
+
+    openssl($t->{port}, 'cbs.gw.test', 'team-dr', get('cbs.gw.test'),
+        '-tls1_3', '-sess_out', $session);
+
+    my $params = copy();
+    my $bytes = $t->client->request($action, $params, close => 1);
+    my $file = $t->file('conf/early.bytes', $bytes);
+    my $between = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        Listen => 1) or die "no port: $!\n";
+    my $log = "$dir/logs/access.log";
+
+    my $pid = open(my $client, '-|') // die "fork: $!\n";
+
+    if (!$pid) {
+        print openssl($between->sockport, 'cbs.gw.test', 'team-dr', '',
+            @early, '-early_data', $file);
+        close STDOUT;
+        POSIX::_exit(0);
+    }
+
+    my $near = $between->accept;
+    my $flight = records($near, 23);
+
+    for my $time (1 .. 2) {
+        my $size = -s $log;
+        my $far = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $t->{port}) or die "no gateway: $!\n";
+
+        syswrite($far, $flight);
+
+        ok($t->wait_for(sub { -s $log > $size }),
+            "early data: there is an answer, time $time");
+        is($t->sent($params), 0, 'early data: nothing is sent');
+
+        relay($near, $far) if $time == 2;
+    }
+
+    my $said = do { local $/; <$client> };
+
+    like($said, qr/^Early data was accepted$/m, 'early data: nginx takes it');
+    like($said, qr/"Code":"UnsupportedProtocol"/, 'early data: is refused');
+
+    openssl($t->{port}, 'cbs.gw.test', 'team-dr', get('cbs.gw.test'),
+        '-tls1_3', '-sess_out', $session);
+    like(openssl($t->{port}, 'cbs.gw.test', 'team-dr', $bytes, @early),
+        qr/"SnapshotCopyResultSet"/, 'the same after a handshake is not');
+}
+
 # auth_request
 
 sub session {
@@ -331,6 +465,38 @@ is(header([ 'X-Caller', $me ], [ 'X-Caller', $_ ]), $refused, "two: $_")
 is(header([ 'X-Caller', $me ], [ 'X_Caller', 'x' ]), $refused,
     'one that is spelt another way');
 
+# however far apart they are
+
+my @far = map { [ "X-Other-$_", 'x' ] } 1 .. 25;
+
+is(header(@far, [ 'X-Caller', $me ]), '', 'behind many others');
+is(header([ 'X-Caller', $me ], @far, [ 'X-Caller', $me ]), $refused,
+    'twice, many others between');
+is(header([ 'X-Caller', $me ], [ 'X-Callee', $me ]), '',
+    'beside one of a similar name');
+
+# a value of several headers: each of them once
+
+my %part = ('X-A2' => 1, 'X-B' => 2, 'X-C' => 3, 'X-D' => 4);
+
+sub several {
+    my (@headers) = @_;
+    return $t->call($action, copy(), headers => \@headers,
+        client => { port => $port{several}, plain => 1 })->{code};
+}
+
+is(several(map { [ $_, $part{$_} ] } sort keys %part), '',
+    'several headers');
+
+for my $name (sort keys %part) {
+    my @others = map { [ $_, $part{$_} ] } grep { $_ ne $name }
+        sort keys %part;
+
+    is(several(@others), $refused, "without $name");
+    is(several(@others, ([ $name, $part{$name} ]) x 2), $refused,
+        "with two of $name");
+}
+
 # a connection without TLS has no certificate
 
 is($t->call($action, copy(), client => { port => $port{clear},
@@ -348,6 +514,11 @@ for my $case (
     [ '$http_x_caller trust', qr/invalid parameter "trust", "trusted" is/ ],
     [ 'team-dr trusted', qr/value with a variable/ ],
     [ 'signature trusted', qr/value with a variable/ ],
+    [ '$ssl_client_s_dn$', qr/value of "\$"/ ],
+    [ '$http_x_who$ trusted', qr/invalid variable name/ ],
+    [ '${http_x_who trusted', qr/closing bracket in "http_x_who"/ ],
+    [ 'signature; tccbs_identity signature',
+        qr/"tccbs_identity" directive is duplicate/ ],
 ) {
     my ($value, $message) = @$case;
     my ($rc, $said) = $t->check(location => "tccbs_identity $value;");

@@ -65,6 +65,13 @@ my $fingerprint = sha256_hex(decode_base64($t->slurp('pki/client.crt')
 my $pretty = uc join(':', unpack('(a2)*', $fingerprint));
 
 my %bound = (subject => 'CN=team-dr,O=example', print => "sha256:$pretty");
+
+# a subject that is as long as a fingerprint
+
+my $name = 'n' x 58;
+$bound{long} = "CN=$name,O=example";
+$pki->cert('long', 'ca', "/O=example/CN=$name");
+my %certificate = (long => 'long');
 $t->key($_) for keys %bound, 'ending', 'stranger';
 
 my $open = TCCBS::Test::free_port();
@@ -214,7 +221,9 @@ sub as {
 
 for my $name (sort keys %bound) {
 
-    is(as($name, 'client')->{code}, '', "$name: with its certificate");
+    my $its = $certificate{$name} // 'client';
+
+    is(as($name, $its)->{code}, '', "$name: with its certificate");
 
     my $wrong = with($name, secret => 'x' x 40);
 
@@ -234,7 +243,7 @@ for my $name (sort keys %bound) {
         is($record->{key}, $t->{keys}{$name}{id}, "$name with $with: its key");
     }
 
-    is(as($name, 'client', port => $open)->{code}, '',
+    is(as($name, $its, port => $open)->{code}, '',
         "$name: verified where others need not be");
 }
 

@@ -15,7 +15,9 @@ use TCCBS::Test qw/ copy /;
 my $t = TCCBS::Test->new;
 
 $t->run(accounts => join('', $t->account('team-dr', snapshots =>
-        'snap-dr* snap-*99 snap-a*b*c'),
+        'snap-dr* snap-*99 snap-a*b*c snap-exactly1* snap-exactly2'),
+    $t->account('many', from => join(' ', map { sprintf('ap-region%04d', $_) }
+        1 .. 60)),
     $t->account('reader', actions => 'DescribeSnapshots'),
     $t->account('writer', actions => 'CopySnapshotCrossRegions'),
     $t->account('idle', actions => undef),
@@ -37,6 +39,8 @@ my ($gz, $bj, $sg) = qw/ ap-guangzhou ap-beijing ap-singapore /;
 is(try('team-dr', dr(), $gz, [ $bj, $sg ])->{code}, '', 'allowed');
 is(try('team-dr', 'snap-00000099', $gz, [ $bj ])->{code}, '', 'suffix');
 is(try('team-dr', 'snap-a1b2222c', $gz, [ $bj ])->{code}, '', 'two stars');
+is(try('team-dr', "snap-exactly$_", $gz, [ $bj ])->{code}, '',
+    'a star for nothing, or none') for 1 .. 2;
 is(try('team-dr', 'snap-a1bcc000', 'ap-shanghai', [ $bj ])->{code},
     'UnauthorizedOperation', 'pattern must match to the end');
 
@@ -54,6 +58,8 @@ my @denied = (
         'reader', dr(), $gz, [ $bj ] ],
     [ 'actions', qr/allows: nothing/, 'idle', dr(), $gz, [ $bj ] ],
     [ 'from', qr/allows: nothing/, 'nowhere', dr(), $gz, [ $bj ] ],
+    [ 'from', qr/allows: (?:ap-region\d{4}, ){20,59}\.\.\.\.$/, 'many', dr(),
+        $gz, [ $bj ] ],
 );
 
 for my $case (@denied) {
@@ -94,7 +100,7 @@ my @refusals = $t->audit(kind => 'refusal');
 my %rules;
 $rules{$_->{rule}}++ for @refusals;
 
-is_deeply(\%rules, { from => 3, to => 2, snapshots => 2, actions => 3 },
+is_deeply(\%rules, { from => 4, to => 2, snapshots => 2, actions => 3 },
     'rules recorded');
 is($refusals[0]{decision}, 'refused', 'decision recorded');
 is($refusals[0]{code}, 'UnauthorizedOperation', 'code recorded');

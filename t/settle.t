@@ -195,6 +195,9 @@ $t->wait_for(sub { $t->audit(kind => 'recovery',
     source => $seen_source->{SnapshotId}) });
 $t->settled;
 
+ok($t->reload, 'a reload');
+like(call($kept)->{message}, qr/is unknown/, 'reload: one region of two');
+
 $t->crash;
 $t->start;
 

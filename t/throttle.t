@@ -16,7 +16,11 @@ use TCCBS::Test qw/ copy /;
 
 my $t = TCCBS::Test->new;
 
+my $hurry = TCCBS::Test::free_port();
+
 $t->run(location => 'tccbs_total_timeout 6s;',
+    servers => "server { listen 127.0.0.1:$hurry; tccbs_total_timeout 1s;
+        location / { tccbs_pass https://cbs.intl.tencentcloudapi.com; } }",
     http => 'log_format limit "$tccbs_upstream_limit";',
     server => "access_log $t->{dir}/limit.log limit;",
     credential => "tccbs_credential prod {
@@ -69,6 +73,30 @@ is($r->{id}, $seen[-1]{answered}{request_id}, 'with the RequestId');
 
 $t->faults;
 is($t->call($action, $params)->{code}, '', 'and may be made again');
+
+# who leaves while the refused call flies is not tried for again
+
+$t->faults({ kind => 'delay+throttle', ms => 500 });
+$params = copy();
+
+my $leaves = $t->client;
+$leaves->send($leaves->request($action, $params));
+ok($t->wait_for(sub { $t->sent($params) }), 'a call flies');
+$leaves->close(rst => 1);
+
+ok($t->wait_for(sub { $t->settled && $t->audit(kind => 'outcome',
+    outcome => 'rejected', snapshot => $params->{SnapshotId}) }),
+    'it is refused for the rate');
+is($t->call('DescribeSnapshots', { Limit => 3 })->{code}, '', 'a call later');
+is($t->sent($params), 1, 'there was one attempt');
+
+# nor is there a second attempt for which there is no time
+
+$t->faults({ kind => 'delay+throttle', ms => 600 });
+$params = copy();
+$r = $t->call($action, $params, client => { port => $hurry, plain => 1 });
+is($r->{code}, 'RequestLimitExceeded', 'half of the time is over');
+is($t->sent($params), 1, 'no second attempt');
 
 # the limit has shrunk, and grows back
 

@@ -10,6 +10,12 @@ WRAPPED =	ngx_palloc ngx_pnalloc ngx_pcalloc ngx_alloc ngx_calloc malloc \
 		ngx_http_subrequest ngx_thread_task_alloc \
 		ngx_thread_task_post EVP_MD_CTX_new
 
+# what fails for other reasons than memory
+
+OTHERS =	EVP_DigestInit_ex2 EVP_DigestUpdate EVP_DigestFinal_ex \
+		EVP_MD_CTX_copy_ex RAND_bytes X509_digest \
+		ngx_ssl_get_subject_dn ngx_http_complex_value ngx_read_file
+
 HTTP_INC =	-I$(NGX_DIR)/src/http -I$(NGX_DIR)/src/http/modules \
 		-I$(NGX_DIR)/src/http/v2 -I$(NGX_DIR)/src/http/v3 \
 		-I$(NGX_DIR)/src/event/modules
@@ -18,7 +24,8 @@ $(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g -O1 -fPIC $(WARN) $(PROBES) $(NGX_INC) $(HTTP_INC) \
 		-fno-builtin -c -o $(@D)/wrap.o t/torture/wrap.c
-	$(LD) -r -o $(@D)/module.o $(WRAPPED:%=--wrap=%) $(@D)/wrap.o \
+	$(LD) -r -o $(@D)/module.o $(WRAPPED:%=--wrap=%) \
+		$(OTHERS:%=--wrap=%) $(@D)/wrap.o \
 		$$(find $(OBJS)/nginx/addon -name '*.o') \
 		$(OBJS)/nginx/ngx_http_tccbs_module_modules.o
 	$(CC) -shared $(PROBES) -o $@ $(@D)/module.o -lyajl -lhiredis \

@@ -10,6 +10,8 @@
 #include <ngx_http.h>
 
 #include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/x509.h>
 #include <sys/mman.h>
 
 
@@ -19,10 +21,14 @@
  * learn from it which places in the code have asked for memory.
  */
 
-#define SITES  1024
+#define SITES   1024
+
+#define MEMORY  0
+#define OTHER   4
 
 typedef struct {
-    uint64_t  armed;                          /* 1: all, 2: workers only */
+    uint64_t  armed;                          /* 1: all, 2: workers only;
+                                                 and OTHER */
     uint64_t  at;                             /* the one that fails */
     uint64_t  more;                           /* 1: and all after it, 2: and
                                                  those of "only" after it */
@@ -74,12 +80,13 @@ tccbs_torture_base(void)
 
 
 static ngx_uint_t
-fails(void *from)
+fails(void *from, uint64_t kind)
 {
     uint64_t  i, at, n;
 
     if (torture == NULL || !torture->armed
-        || (torture->armed == 2 && ngx_process != NGX_PROCESS_WORKER))
+        || (torture->armed & OTHER) != kind
+        || ((torture->armed & 2) && ngx_process != NGX_PROCESS_WORKER))
     {
         return 0;
     }
@@ -119,12 +126,15 @@ fails(void *from)
 
 
 #define wrap(type, name, params, args, failure)                               \
+    wrapped(type, name, params, args, failure, MEMORY)
+
+#define wrapped(type, name, params, args, failure, kind)                      \
     __typeof__(name) __real_##name;                                           \
     __attribute__((visibility("hidden"))) __typeof__(name) __wrap_##name;     \
                                                                               \
     type __wrap_##name params                                                 \
     {                                                                         \
-        if (fails(__builtin_return_address(0))) {                             \
+        if (fails(__builtin_return_address(0), kind)) {                       \
             return failure;                                                   \
         }                                                                     \
                                                                               \
@@ -167,3 +177,26 @@ wrap(ngx_thread_task_t *, ngx_thread_task_alloc, (ngx_pool_t *p, size_t n),
 wrap(ngx_int_t, ngx_thread_task_post,
      (ngx_thread_pool_t *p, ngx_thread_task_t *t), (p, t), NGX_ERROR)
 wrap(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
+
+#define other(type, name, params, args, failure)                              \
+    wrapped(type, name, params, args, failure, OTHER)
+
+other(int, EVP_DigestInit_ex2,
+      (EVP_MD_CTX *c, const EVP_MD *m, const OSSL_PARAM *p), (c, m, p), 0)
+other(int, EVP_DigestUpdate, (EVP_MD_CTX *c, const void *d, size_t n),
+      (c, d, n), 0)
+other(int, EVP_DigestFinal_ex, (EVP_MD_CTX *c, u_char *d, unsigned int *n),
+      (c, d, n), 0)
+other(int, EVP_MD_CTX_copy_ex, (EVP_MD_CTX *to, const EVP_MD_CTX *from),
+      (to, from), 0)
+other(int, RAND_bytes, (u_char *p, int n), (p, n), 0)
+other(int, X509_digest,
+      (const X509 *x, const EVP_MD *m, u_char *d, unsigned int *n),
+      (x, m, d, n), 0)
+other(ngx_int_t, ngx_ssl_get_subject_dn,
+      (ngx_connection_t *c, ngx_pool_t *p, ngx_str_t *s), (c, p, s), NGX_ERROR)
+other(ngx_int_t, ngx_http_complex_value,
+      (ngx_http_request_t *r, ngx_http_complex_value_t *v, ngx_str_t *s),
+      (r, v, s), NGX_ERROR)
+other(ssize_t, ngx_read_file,
+      (ngx_file_t *f, u_char *p, size_t n, off_t at), (f, p, n, at), NGX_ERROR)

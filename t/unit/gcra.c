@@ -8,7 +8,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "ngx_tccbs_gcra.h"
@@ -135,54 +138,180 @@ test_quota(void)
     ok(ngx_tccbs_quota_used(&cell, 6) == 4, "yesterday's is not given back");
     ngx_tccbs_quota_give(&cell, 6, 3);
     ok(ngx_tccbs_quota_used(&cell, 6) == 1, "today's is");
+    ngx_tccbs_quota_give(&cell, 6, 2);
+    ok(ngx_tccbs_quota_used(&cell, 6) == 1, "no more than there was");
     ok(ngx_tccbs_quota_take(&cell, 6, 0xffffffff, 4) == NGX_BUSY, "too many");
     ok(ngx_tccbs_quota_take(&cell, 7, 5, 4) == NGX_BUSY, "more than a day's");
+    ok(ngx_tccbs_quota_used(&cell, 7) == 0, "nothing of the next day is used");
+    ok(ngx_tccbs_quota_drain(&cell, 7) == 0, "nor is it drained");
+    ok(ngx_tccbs_quota_used(&cell, 6) == 1, "and nothing is lost");
+    ok(ngx_tccbs_quota_drain(&cell, 6) == 1, "of this one what is used");
+    ok(ngx_tccbs_quota_used(&cell, 6) == 0, "and nothing is left");
+    ok(ngx_tccbs_quota_drain(&cell, 6) == 0, "not even for another one");
 }
 
 
-/* Processes that take from one cell at once take no more than there is. */
+/*
+ * One who takes is interrupted anywhere by another one, as by a process on
+ * another core: what both have taken is what there is.
+ */
+
+#define INTERRUPTIONS  500
+
+static ngx_atomic_t            rate, quota, both;
+static uint64_t                rates, quotas, takes;
+static volatile sig_atomic_t   interruptions;
+
+
+static void
+take(void)
+{
+    uint64_t  wait;
+
+    if (ngx_tccbs_gcra_take(&rate, 1000, 10, 1ULL << 60, &wait) == NGX_OK) {
+        (void) __sync_fetch_and_add(&rates, 1);
+    }
+
+    if (ngx_tccbs_quota_take(&quota, 1, 1, UINT32_MAX) == NGX_OK) {
+        (void) __sync_fetch_and_add(&quotas, 1);
+    }
+
+    if (ngx_tccbs_quota_take(&both, 1, 2, UINT32_MAX) == NGX_OK) {
+        (void) __sync_fetch_and_add(&takes, 1);
+        ngx_tccbs_quota_give(&both, 1, 1);
+    }
+}
+
+
+static void
+interrupt(int signo)
+{
+    take();
+    interruptions++;
+}
+
+
+static void
+test_interrupted(void)
+{
+    uint64_t          drained;
+    struct sigaction  sa;
+    struct itimerval  every = { { 0, 100 }, { 0, 100 } }, never = { 0 };
+
+    memset(&sa, 0, sizeof(struct sigaction));
+    sa.sa_handler = interrupt;
+    (void) sigaction(SIGALRM, &sa, NULL);
+    (void) setitimer(ITIMER_REAL, &every, NULL);
+
+    for (drained = 0; interruptions < INTERRUPTIONS; /* void */ ) {
+        take();
+        drained += ngx_tccbs_quota_drain(&both, 1);
+    }
+
+    (void) setitimer(ITIMER_REAL, &never, NULL);
+
+    ok(rate == 1000 + 10 * rates, "%lu times at a rate", (long) rates);
+    ok(ngx_tccbs_quota_used(&quota, 1) == (uint32_t) quotas,
+       "%lu times of a quota", (long) quotas);
+    ok(drained + ngx_tccbs_quota_used(&both, 1) == takes,
+       "and %lu times two, of which one is given back", (long) takes);
+}
+
+
+/*
+ * Processes that take from one cell at once take no more than there is.  They
+ * begin together, and most of what they ask for is there: each goes on while
+ * the others do.
+ */
+
+#define PROCESSES  4
+#define TIMES      100000
+
+typedef struct {
+    ngx_atomic_t  here;
+    ngx_atomic_t  rate;
+    ngx_atomic_t  quota;
+    ngx_atomic_t  both;                       /* taken, given back, drained */
+    ngx_atomic_t  rates;
+    ngx_atomic_t  quotas;
+    ngx_atomic_t  drained;
+} shared_t;
+
+
+static void
+process(shared_t *s)
+{
+    int           k;
+    uint64_t      wait;
+    ngx_atomic_t  rates, quotas, drained;
+
+    rates = 0;
+    quotas = 0;
+    drained = 0;
+
+    (void) ngx_atomic_fetch_add(&s->here, 1);
+
+    while (s->here < PROCESSES) {
+        ngx_sched_yield();
+    }
+
+    for (k = 0; k < TIMES; k++) {
+        rates += (ngx_tccbs_gcra_take(&s->rate, 1000, 10, 10 * 299999, &wait)
+                  == NGX_OK);
+
+        quotas += 3 * (ngx_tccbs_quota_take(&s->quota, 1, 3, 1000000)
+                       == NGX_OK);
+
+        /* what is drained before it is given back is not given back */
+
+        (void) ngx_tccbs_quota_take(&s->both, 1, 2, 1000000);
+        ngx_tccbs_quota_give(&s->both, 1, 1);
+        drained += ngx_tccbs_quota_drain(&s->both, 1);
+    }
+
+    (void) ngx_atomic_fetch_add(&s->rates, rates);
+    (void) ngx_atomic_fetch_add(&s->quotas, quotas);
+    (void) ngx_atomic_fetch_add(&s->drained, drained);
+}
+
 
 static void
 test_processes(void)
 {
-    int            i, k, got, status;
-    pid_t          pids[4];
-    uint64_t       wait;
-    ngx_atomic_t  *cell;
+    int        i, got, status;
+    pid_t      pids[PROCESSES];
+    shared_t  *s;
 
-    cell = mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS,
-                -1, 0);
+    s = mmap(NULL, sizeof(shared_t), PROT_READ|PROT_WRITE,
+             MAP_SHARED|MAP_ANONYMOUS, -1, 0);
 
     fflush(stdout);
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < PROCESSES; i++) {
         pids[i] = fork();
 
         if (pids[i] == 0) {
-            for (k = 0; k < 100000; k++) {
-                if (ngx_tccbs_gcra_take(cell, 1000, 10, 10 * 999, &wait)
-                    == NGX_OK)
-                {
-                    (void) ngx_atomic_fetch_add(&cell[100], 1);
-                }
-
-                if (ngx_tccbs_quota_take(&cell[200], 1, 3, 1000) == NGX_OK) {
-                    (void) ngx_atomic_fetch_add(&cell[300], 3);
-                }
-            }
-
-            _exit(0);
+            process(s);
+            exit(0);
         }
     }
 
-    for (i = 0, got = 0; i < 4; i++) {
+    for (i = 0, got = 0; i < PROCESSES; i++) {
         waitpid(pids[i], &status, 0);
         got += (status == 0);
     }
 
-    ok(got == 4, "four processes");
-    ok(cell[100] == 1000, "took 1000 of 1000: %lu", (long) cell[100]);
-    ok(cell[300] == 999, "and 999 of 1000 by threes: %lu", (long) cell[300]);
+    ok(got == PROCESSES, "four processes");
+    ok(s->rates == 300000, "took 300000 of 300000: %lu", (long) s->rates);
+    ok(s->quotas == 999999, "and 999999 of 1000000 by threes: %lu",
+       (long) s->quotas);
+    ok(ngx_tccbs_quota_used(&s->quota, 1) == 999999, "which are used");
+    ok(s->drained + ngx_tccbs_quota_used(&s->both, 1)
+       >= (ngx_atomic_uint_t) PROCESSES * TIMES
+       && s->drained + ngx_tccbs_quota_used(&s->both, 1)
+          <= (ngx_atomic_uint_t) PROCESSES * TIMES * 2,
+       "of two taken and one given back one or two are drained: %lu",
+       (long) s->drained);
 }
 
 
@@ -192,6 +321,7 @@ main(void)
     test_model();
     test_give();
     test_quota();
+    test_interrupted();
     test_processes();
 
     return tap_done();

@@ -430,6 +430,17 @@ static const char  *malformed[] = {
     TC3 "Credential=i\td/2026-01-01/cbs/tc3_request, " NAMES "Signature=" SIG,
     TC3 "Credential=id/2026-01-01/c/bs/tc3_request, " NAMES "Signature=" SIG,
     TC3 "credential=id/2026-01-01/cbs/tc3_request, " NAMES "Signature=" SIG,
+    TC3 "Credential=i\x7f" "d/2026-01-01/cbs/tc3_request, " NAMES
+        "Signature=" SIG,
+    TC3 "Credential=id/2026-01/01/cbs/tc3_request, " NAMES "Signature=" SIG,
+    TC3 "Credential=id/2026-01.01/cbs/tc3_request, " NAMES "Signature=" SIG,
+    TC3 "Credential=id/2026.01-01/cbs/tc3_request, " NAMES "Signature=" SIG,
+    TC3 "Credential=id/2026-01--1/cbs/tc3_request, " NAMES "Signature=" SIG,
+    TC3 "Credential=id/2026-01-01/cbs/tc3_request,",
+    TC3 "Credential=id/2026-01-01/cbs/tc3_request,   ",
+    CRED "SignedHeaders=content-type;host,",
+    CRED "SignedHeaders=content-type;host,   ",
+    CRED "SignedHeaders=content-type;host",
     CRED "SignedHeaders=, Signature=" SIG,
     CRED "SignedHeaders=host, Signature=" SIG,
     CRED "SignedHeaders=content-type, Signature=" SIG,
@@ -441,11 +452,33 @@ static const char  *malformed[] = {
     CRED "SignedHeaders=Content-Type;Host, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x tc, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x_tc, Signature=" SIG,
+    CRED "SignedHeaders=content-type;host;x:tc, Signature=" SIG,
+    CRED "SignedHeaders=content-type/host, Signature=" SIG,
+    CRED "SignedHeaders=content-type;host;x{tc, Signature=" SIG,
+    CRED "SignedHeaders=content-type;hos;host;ho, Signature=" SIG,
     CRED "SignedHeaders=a;b;c;content-type;d;e;f;g;h;host;i;j;k;l;m;n;o, "
         "Signature=" SIG,
     CRED NAMES "signature=" SIG,
     CRED NAMES SIG
 };
+
+
+static void
+test_long_service(size_t len, ngx_int_t want)
+{
+    char                  text[1024], *p;
+    ngx_str_t             s, why;
+    ngx_tccbs_tc3_auth_t  auth;
+
+    strcpy(text, TC3 "Credential=id/2026-01-01/");
+    p = text + strlen(text);
+    memset(p, 's', len);
+    strcpy(p + len, "/tc3_request, " NAMES "Signature=" SIG);
+
+    s = str(text);
+    ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == want, "a service of %d bytes",
+       (int) len);
+}
 
 
 static void
@@ -471,12 +504,143 @@ test_grammar(void)
             "SignedHeaders=content-type;host,Signature=" SIG);
     ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_OK, "spaces");
 
+    s = str(CRED "SignedHeaders=content-type;host;x-a9, Signature=" SIG);
+    ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_OK
+       && is(&auth.names[2], "x-a9"), "a digit in a name");
+
     memset(text, 0, sizeof(text));
     strcpy(text, TC3 "Credential=");
     memset(text + strlen(text), 'a', 2048);
     strcat(text, "/2026-01-01/cbs/tc3_request, " NAMES "Signature=" SIG);
     s = str(text);
     ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_DECLINED, "too long");
+
+    test_long_service(NGX_TCCBS_TC3_SERVICE, NGX_OK);
+    test_long_service(NGX_TCCBS_TC3_SERVICE + 1, NGX_DECLINED);
+}
+
+
+/* A signature that would leave out what says where the request goes. */
+
+static void
+test_headers(void)
+{
+    size_t                   i;
+    ngx_int_t                rc;
+    ngx_str_t                date, service, secret, why, s;
+    ngx_tccbs_mac_t          mac;
+    ngx_tccbs_tc3_auth_t     auth;
+    ngx_tccbs_tc3_header_t   headers[3];
+    ngx_tccbs_tc3_request_t  req;
+    u_char                   key[NGX_TCCBS_SHA256_LEN];
+    u_char                   signature[NGX_TCCBS_SHA256_LEN];
+
+    static const ngx_str_t   names[] = {
+        ngx_string("content-type"), ngx_string("host")
+    };
+
+    static const ngx_str_t   three[] = {
+        ngx_string("content-type"), ngx_string("host"),
+        ngx_string("x-tc-action")
+    };
+
+    date = str("2026-01-01");
+    service = str("cbs");
+    secret = str("0123456789abcdef0123456789abcdef");
+
+    memset(&mac, 0, sizeof(ngx_tccbs_mac_t));
+    (void) ngx_tccbs_tc3_day_key(key, &secret, &date, &service);
+    (void) ngx_tccbs_mac_key(&mac, key, sizeof(key));
+
+    memset(&req, 0, sizeof(ngx_tccbs_tc3_request_t));
+    req.method = str("POST");
+    req.uri = str("/");
+    req.timestamp = str("1767225600");
+    req.headers = headers;
+
+    headers[0].name = str("content-type");
+    headers[0].value = str("application/json");
+    headers[1].name = str("host");
+    headers[1].value = str("cbs.example");
+    headers[2] = headers[0];
+
+    s = str(GOOD SIG);
+    (void) ngx_tccbs_tc3_parse(&auth, &s, &why);
+
+    for (i = 0; i < 4; i++) {
+
+        /* none, without the host, without the type, both */
+
+        req.headers = &headers[(i == 2) ? 1 : 0];
+        req.nheaders = (i == 0) ? 0 : (i == 3) ? 2 : 1;
+
+        rc = ngx_tccbs_tc3_sign(&mac, signature, &req, &date, &service, names,
+                                2, pool);
+        ok(rc == ((i == 3) ? NGX_OK : NGX_DECLINED), "signed %d", (int) i);
+
+        memcpy(auth.signature, signature, sizeof(signature));
+
+        rc = ngx_tccbs_tc3_verify(&mac, &auth, &req, NULL, 0, pool);
+        ok(rc == ((i == 3) ? NGX_OK : NGX_DECLINED), "verified %d", (int) i);
+    }
+
+    /* blanks around a value, and its case, are no part of it */
+
+    req.headers = headers;
+    req.nheaders = 3;
+    headers[2].name = str("x-tc-action");
+    headers[2].value = str(" \t A b\t \t");
+
+    (void) ngx_tccbs_tc3_sign(&mac, signature, &req, &date, &service, three, 3,
+                              pool);
+    headers[2].value = str("a B");
+    (void) ngx_tccbs_tc3_sign(&mac, auth.signature, &req, &date, &service,
+                              three, 3, pool);
+    ok(memcmp(signature, auth.signature, sizeof(signature)) == 0,
+       "blanks around a value");
+
+    headers[2].value = str("ab");
+    (void) ngx_tccbs_tc3_sign(&mac, auth.signature, &req, &date, &service,
+                              three, 3, pool);
+    ok(memcmp(signature, auth.signature, sizeof(signature)) != 0,
+       "but not within it");
+
+    headers[2].value = str("\t \t");
+    ok(ngx_tccbs_tc3_sign(&mac, signature, &req, &date, &service, three, 3,
+                          pool) == NGX_OK, "nothing but blanks");
+
+    ngx_tccbs_mac_free(&mac);
+}
+
+
+/* A longer secret would not be where a day key is made of it. */
+
+static void
+test_secret(void)
+{
+    size_t     len;
+    ngx_int_t  rc;
+    ngx_str_t  secret, date, service;
+    u_char     text[1025], key[NGX_TCCBS_SHA256_LEN], none[sizeof(key)];
+
+    memset(text, 'x', sizeof(text));
+    memset(none, '-', sizeof(none));
+
+    date = str("2026-01-01");
+    service = str("cbs");
+    secret.data = text;
+
+    for (len = 1024; len <= sizeof(text); len++) {
+        memcpy(key, none, sizeof(key));
+        secret.len = len;
+
+        rc = ngx_tccbs_tc3_day_key(key, &secret, &date, &service);
+
+        ok(rc == ((len == 1024) ? NGX_OK : NGX_ERROR), "a secret of %d bytes",
+           (int) len);
+        ok((memcmp(key, none, sizeof(key)) == 0) == (len != 1024),
+           "and its day key");
+    }
 }
 
 
@@ -533,7 +697,8 @@ test_service(void)
         { "gw", "Gw.example", "1" }, { "copygw:18080", "copygw:18080", "1" },
         { "cvm", "cbs.example", "0" }, { "cb", "cbs.example", "0" },
         { "", ".example", "0" }, { "cbsx", "cbsx2.example", "0" },
-        { "CBS", "x.example", "0" }
+        { "CBS", "x.example", "0" }, { "gw1", "GW1.example", "1" },
+        { "g-{", "G-{.example", "1" }, { "g-{", "G-[.example", "0" }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -555,6 +720,8 @@ main(void)
     (void) ngx_tccbs_crypto_init();
 
     test_grammar();
+    test_headers();
+    test_secret();
     test_time();
     test_service();
     test_vectors();

@@ -14,13 +14,15 @@ use Test::More;
 
 use TCCBS::Test;
 
-our @EXPORT_OK = qw/ $ANY $WORKER /;
+our @EXPORT_OK = qw/ $ANY $WORKER $OTHER /;
 
-# where allocations fail: in all processes, in workers
+# where allocations fail: in all processes, in workers; and what fails in
+# workers for other reasons than memory
 
-our ($ANY, $WORKER) = (1, 2);
+our ($ANY, $WORKER, $OTHER) = (1, 2, 6);
 
-# The functions whose allocations a test makes fail; t/torture.t has the rest.
+# The functions whose allocations a test makes fail, and what does for other
+# reasons; t/torture.t has the rest.
 
 my %part = (
     start => qr/^ngx_http_tccbs_(?:restore|scan|recovery|takeover|journal_init
@@ -29,6 +31,8 @@ my %part = (
         |fleet|ask_|duplicate:)/x,
     source => qr/^ngx_(?:http_)?tccbs_(?:refresh|temporary|fetch|peer_name
         |source_sts)/x,
+    other => qr/:\ (?:EVP_(?:Digest|MD_CTX_copy)|RAND_bytes|X509_digest
+        |ngx_ssl_get_subject_dn|ngx_http_complex_value|ngx_read_file)/x,
 );
 
 my $root = TCCBS::Test::root();
@@ -247,6 +251,7 @@ sub where {
 
 sub in {
     my ($part, $place) = @_;
+    return $part eq 'other' if $place =~ $part{other};
     return $place =~ $part{$part} if $part{$part};
     return !grep { $place =~ $_ } values %part;
 }
