@@ -37,14 +37,18 @@ my %tke = (TKE_REGION => 'ap-guangzhou', TKE_PROVIDER_ID => 'provider-1',
 @ENV{keys %tke} = values %tke;
 
 my $url = 'url=' . $sources->sts_url;
-my %source = (role => 'role gw-role url=' . $sources->url('role'),
+my %source = (role => 'role gw-role url=' . $sources->url('role') =~ s{/$}{}r,
     sts => "assume_role ${arn}sts via prod $url", pod => "oidc $url");
+
+# and one that STS refuses
 
 my %conf = (listen => '', credential => join("\n",
         "tccbs_credential prod { file $t->{dir}/keys/prod.json;"
             . ' limit 10000r/s; }',
-        map { "tccbs_credential $_ { $source{$_}; limit 10000r/s; }" }
+        (map { "tccbs_credential $_ { $source{$_}; limit 10000r/s; }" }
             sort keys %source),
+        "tccbs_credential none { assume_role ${arn}none via prod $url;
+            limit 10000r/s; }"),
     accounts => join('', map { $t->account("team-$_", credential => $_) }
         sort keys %source));
 
