@@ -13,6 +13,7 @@ use POSIX qw/ WNOHANG /;
 use Test::More;
 
 use TCCBS::Test;
+use TCCBS::Trust;
 
 our @EXPORT_OK = qw/ $ANY $WORKER $OTHER /;
 
@@ -250,6 +251,11 @@ sub all_failed {
     cmp_ok(scalar @failed, '>', 5, 'there are such');
     is(scalar @never, 0, 'each place has failed')
         or diag(map { "$sites->{$_}, " . where($_) } @never);
+
+    TCCBS::Trust::figure('Memory and coverage', 'places that failed, each once '
+        . 'and for good, of those that ask for memory or may fail otherwise: '
+        . $part, @failed . ' of ' . @ours . ', a wrong answer to none', 'all',
+        'make torture') if Test::More->builder->is_passing;
 }
 
 1;
