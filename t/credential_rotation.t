@@ -163,7 +163,7 @@ sub intents {
     return $t->audit(kind => 'intent', snapshot => $params->{SnapshotId});
 }
 
-kill 'STOP', $t->{emulator_pid};
+$t->freeze($t->{emulator_pid});
 $_->[0]->send($_->[1]) for @connecting;
 ok($t->wait_for(sub { intents($early) && intents($late) }),
     'two calls are connecting');

@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use Time::HiRes;
 
 use TCCBS::Sources;
 use TCCBS::Status qw/ status samples flat /;
@@ -151,7 +152,7 @@ ok($t->wait_for(sub {
 # it has ended
 
 ok($t->wait_for(sub { !metric('short', 'valid') }, 60), 'the short one ends');
-cmp_ok(time, '>=', $short, 'when it was to');
+cmp_ok(Time::HiRes::time(), '>=', $short, 'when it was to');
 ok($t->wait_for(sub { !exists credential('short')->{metrics}
     {credential_expiry_seconds} }), 'and has no end any more');
 

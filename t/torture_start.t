@@ -144,7 +144,7 @@ sub dies {
         =~ s/"time":"[^"]*"/"time":"$intent->{time}"/r;
 
     # the master does not know yet
-    kill 'STOP', $t->{pid};
+    $t->freeze($t->{pid});
     kill 'KILL', $worker;
     $t->wait_for(sub { $t->slurp("/proc/$worker/stat") =~ /\) Z / })
         or die "it lives\n";

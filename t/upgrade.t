@@ -76,7 +76,7 @@ my $old = $t->{pid};
 my @old = $t->all_workers;
 my $new = $t->upgrade;
 
-kill 'STOP', @old;
+$t->freeze(@old);
 my $r = $t->call($action, $params);
 is($r->{code}, 'InternalError.ComponentError', 'new worker: the call is held');
 is($t->call($action, copy())->{code}, '', 'new worker: others go');
@@ -86,7 +86,7 @@ is_deeply([ ends($params) ], [], 'its worker is alive: it is left alone');
 
 # the old workers send nothing any more
 
-kill 'STOP', $t->children($new);
+$t->freeze($t->children($new));
 my $other = copy();
 $r = $t->call($action, $other);
 is($r->{code}, 'ServiceUnavailable', 'old worker: refused');
@@ -151,7 +151,7 @@ my @queue = map { my $c = $t->client(account => 'queued');
 
 $new = $t->upgrade;
 @old = grep { $_ != $new } $t->workers;
-kill 'STOP', @old;
+$t->freeze(@old);
 $first = $t->call($action, $twin, client => { account => 'queued' });
 is($first->{code}, '', 'dead: a call that waits in an old worker is made');
 ($client, $params) = flying();

@@ -430,7 +430,6 @@ sub nginx {
     return `$self->{nginx} -p $self->{dir} $arguments 2>&1`;
 }
 
-sub test_conf { goto &check_text }
 
 # a connection of its own, see TCCBS::Client; account => NAME chooses the key
 
@@ -523,7 +522,6 @@ sub emulated {
     return chosen(\%want, $self->lines('emulator/emulator.jsonl'));
 }
 
-sub emulator_log { goto &emulated }
 
 # how often a snapshot that no other call names was sent
 
@@ -623,8 +621,6 @@ sub children {
         map { m{^/proc/(\d+)/} } glob('/proc/[0-9]*/stat');
 }
 
-sub worker_pids { goto &workers }
-
 # the alerts of nginx about a process that a signal ended: it may have held the
 # mutex of the zone
 
@@ -657,6 +653,16 @@ sub kill_worker {
     }, 20) or die "no new worker for $pid\n";
 
     return $pid;
+}
+
+# Stopped, and known to be: one that is about to stop may still be the one that
+# is woken for a new connection, which nobody accepts then.
+
+sub freeze {
+    my ($self, @pids) = @_;
+    kill 'STOP', @pids;
+    $self->wait_for(sub { !grep { $self->slurp("/proc/$_/stat")
+        !~ /\) T / } @pids }) or die "@pids go on\n";
 }
 
 sub signal {
