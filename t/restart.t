@@ -10,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ time /;
 use TCCBS::Test qw/ copy /;
@@ -141,6 +142,38 @@ is($t->call($action, $done)->{id}, $answer->{id}, 'and what counts is known');
 my $took = time - $start;
 cmp_ok($took, '<', 3, "200000 records: $took s to the first answer");
 
+# copies of a minute, more than there is room for: it does not start, or it
+# could make one of them again
+
+$t->stop;
+
+my ($now) = $lines[-1] =~ /"time":"([^"]+)/;
+s/"time":"[^"]+/"time":"$now/ for $in, $out;
+
+open($fh, '>>', "$t->{dir}/audit.jsonl") or die;
+for my $n (1 .. 3000) {
+    my ($id, $call) = (sprintf('%08x-0000-4000-8000-000000000001', $n),
+        sprintf('%064x', $n));
+    print $fh $in =~ s/"id":"[^"]+/"id":"$id/r
+        =~ s/"call":"[^"]+/"call":"$call/r, "\n",
+        $out =~ s/"id":"[^"]+/"id":"$id/r, "\n";
+}
+close $fh;
+
+$t->write_conf(%{$t->{conf}}, zone => 'tccbs_zone tccbs:512k;');
+$t->exec_nginx;
+ok($t->wait_for(sub { waitpid($t->{pid}, WNOHANG) > 0 }, 30),
+    'a zone without room for what is known');
+delete $t->{pid};
+like($t->slurp('logs/error.log'),
+    qr/knows of the last copies has no room, make tccbs_zone "tccbs"/,
+    'says so');
+
+$t->write_conf(%{$t->{conf}}, zone => 'tccbs_zone tccbs:16m;');
+$t->start;
+is($t->call($action, $done)->{id}, $answer->{id}, 'and one that has it');
+
 $t->{oracle} = 0;
 $t->{altered} = 1;
+$t->{exempt} = [ qr/has no room, make tccbs_zone/ ];
 $t->done;
