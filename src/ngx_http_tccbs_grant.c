@@ -65,6 +65,7 @@ ngx_http_tccbs_grant_adopt(ngx_str_t *name, uint32_t source,
 
     node->generation = generation;
     version = (ngx_atomic_uint_t) -1;
+    grant.id_len = 0;
 
     if (node->page->source != source
         || ngx_http_tccbs_grant_read(node->page, &version, &grant) != NGX_OK)

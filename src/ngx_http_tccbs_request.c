@@ -438,9 +438,9 @@ static void
 ngx_http_tccbs_wait(ngx_http_tccbs_ctx_t *ctx, ngx_event_handler_pt handler,
     ngx_msec_t timeout)
 {
-    ctx->timer.handler = handler;
-
     ngx_add_timer(&ctx->timer, timeout);
+
+    ctx->timer.handler = handler;
 }
 
 

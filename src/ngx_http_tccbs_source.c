@@ -178,7 +178,7 @@ ngx_http_tccbs_source_env(ngx_conf_t *cf, ngx_http_tccbs_source_t *source)
         values[i].data = (u_char *) getenv(ngx_http_tccbs_environment[i].name);
         values[i].len = values[i].data ? ngx_strlen(values[i].data) : 0;
 
-        if (values[i].len == 0 && i < 2) {
+        if (i < 2 && values[i].len == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"env\" of tccbs_credential \"%V\" needs the "
                                "environment variable \"%s\"",
