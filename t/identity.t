@@ -278,7 +278,9 @@ for my $version (qw/ -tls1_2 -tls1_3 /) {
         $said = openssl($port{behind}, $name, 'rogue-client',
             $t->client->request($action, $params, close => 1), @args);
 
-        like($said, qr/"Code":"\Q$refused\E"/, "$version: $what, refused");
+        # nginx 1.30 looks at sessions without a name itself
+        like($said, qr/"Code":"(?:\Q$refused\E|\Q$invalid\E)"/,
+            "$version: $what, refused");
         is($t->sent($params), 0, "$version: $what, nothing sent");
     }
 
