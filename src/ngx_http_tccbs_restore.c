@@ -28,7 +28,8 @@ static void ngx_http_tccbs_restore_record(void *data,
 static ngx_int_t ngx_http_tccbs_restore_open(ngx_http_tccbs_restore_t *ctx,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_str_t *id);
 static ngx_int_t ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_http_tccbs_line_t *line);
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
+    time_t age);
 static ngx_int_t ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold,
     ngx_shm_zone_t *zone, ngx_pool_t *pool, ngx_tccbs_json_t *intent);
 static ngx_int_t ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone,
@@ -110,7 +111,7 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
     ngx_int_t          rc;
     ngx_str_t          id;
     ngx_pool_t        *pool;
-    ngx_tccbs_json_t  *in;
+    ngx_tccbs_json_t  *in, *out;
 
     pool = ngx_create_pool(4096, ctx->log);
     if (pool == NULL) {
@@ -120,17 +121,19 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
 
     rc = ngx_http_tccbs_restore_parse(pool, intent, &in);
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && outcome) {
+        rc = ngx_http_tccbs_restore_parse(pool, outcome, &out);
 
-        if (outcome) {
-            rc = ngx_http_tccbs_restore_end(ctx->conf, pool, in, outcome);
-
-        } else {
-            id.data = ngx_http_tccbs_scan_id(intent);
-            id.len = NGX_TCCBS_UUID_LEN;
-
-            rc = ngx_http_tccbs_restore_open(ctx, pool, in, &id);
+        if (rc == NGX_OK) {
+            rc = ngx_http_tccbs_restore_end(ctx->conf, pool, in, out,
+                              ngx_time() - ngx_http_tccbs_scan_time(outcome));
         }
+
+    } else if (rc == NGX_OK) {
+        id.data = ngx_http_tccbs_scan_id(intent);
+        id.len = NGX_TCCBS_UUID_LEN;
+
+        rc = ngx_http_tccbs_restore_open(ctx, pool, in, &id);
     }
 
     if (rc == NGX_ERROR) {
@@ -181,21 +184,12 @@ ngx_http_tccbs_restore_open(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
 
 static ngx_int_t
 ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf, ngx_pool_t *pool,
-    ngx_tccbs_json_t *intent, ngx_http_tccbs_line_t *line)
+    ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome, time_t age)
 {
-    time_t             age;
-    ngx_int_t          rc;
-    ngx_str_t          end, id;
-    ngx_tccbs_json_t  *outcome;
-
-    rc = ngx_http_tccbs_restore_parse(pool, line, &outcome);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    ngx_int_t  rc;
+    ngx_str_t  end, id;
 
     end = ngx_http_tccbs_restore_member(outcome, "outcome");
-    age = ngx_time() - ngx_http_tccbs_scan_time(line);
 
     if (ngx_tccbs_is(&end, "unknown") && age < conf->hold) {
         return ngx_http_tccbs_restore_hold(conf->zone, conf->hold - age, pool,
@@ -253,7 +247,8 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
             ngx_http_tccbs_restore_release(conf->zone, pool, in);
         }
 
-        rc = ngx_http_tccbs_restore_end(conf, pool, in, outcome);
+        rc = ngx_http_tccbs_restore_end(conf, pool, in, out,
+                              ngx_time() - ngx_http_tccbs_scan_time(outcome));
     }
 
     ngx_destroy_pool(pool);
