@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 
 use JSON::PP;
 use Test::More;
+use TCCBS::Answer qw/ copied tag /;
 use TCCBS::Test qw/ copy /;
 
 my $t = TCCBS::Test->new(workers => 2);
@@ -58,7 +59,7 @@ my $first = call($named);
 my ($seen) = grep { ($_->{body} // '') =~ /$named->{SnapshotId}/ }
     $t->emulated;
 my $id = $first->{headers}{'x-tccbs-id'};
-my ($tag) = ($id =~ tr/-//dr) =~ /^(.{16})/;
+my $tag = tag($id);
 like($seen->{body}, qr/"SnapshotName":"nightly #$tag"/,
     'the name carries the first digits of the id');
 is(call($named)->{body}, $first->{body}, 'a repeat is a repeat all the same');
@@ -136,18 +137,15 @@ is(call($source)->{code}, '', 'and with the new id it is answered');
 # made in one region only
 
 my $part = copy(DestinationRegions => [ @both ], SnapshotName => 'part');
-my $body = { Response => { RequestId => 'tc-1', SnapshotCopyResultSet => [
-    { DestinationRegion => 'ap-beijing', Code => 'Success', Message => '',
-      SnapshotId => 'snap-new00001' },
-    { DestinationRegion => 'ap-singapore', Code => 'InternalError',
-      Message => '', SnapshotId => undef } ] } };
-$t->faults({ kind => 'body', body => encode_json($body) });
+$t->faults({ kind => 'body', body => copied(
+    [ 'ap-beijing', 'Success', 'snap-new00001' ],
+    [ 'ap-singapore', 'InternalError' ]) });
 $unknown = call($part);
 is($unknown->{headers}{'x-tccbs-outcome'}, 'unknown', 'half an answer');
 like(call({ %$part, DestinationRegions => [ 'ap-singapore' ] })->{message},
     qr/unknown/, 'the region without one is held');
 
-($tag) = ($unknown->{headers}{'x-tccbs-id'} =~ tr/-//dr) =~ /^(.{16})/;
+$tag = tag($unknown->{headers}{'x-tccbs-id'});
 
 sub shows {
     my ($name) = @_;
@@ -175,10 +173,8 @@ is(results($again)->[1]{SnapshotId}, 'snap-new00002', 'and what was found');
 
 for my $none (undef, '') {
     my $bad = copy();
-    $body = { Response => { RequestId => 'tc-2', SnapshotCopyResultSet => [
-        { DestinationRegion => 'ap-beijing', Code => 'Success', Message => '',
-          SnapshotId => $none } ] } };
-    $t->faults({ kind => 'body', body => encode_json($body) });
+    $t->faults({ kind => 'body', body => copied(
+        [ 'ap-beijing', 'Success', $none ]) });
     is(call($bad)->{headers}{'x-tccbs-outcome'}, 'unknown',
         'a Success without a snapshot');
 }

@@ -12,15 +12,13 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Socket::UNIX;
 use Test::More;
+use TCCBS::Answer qw/ copied tag /;
 use TCCBS::Status qw/ status /;
 use TCCBS::Test qw/ copy /;
 use TCCBS::Torture qw/ $ANY $WORKER /;
 
-my $t = TCCBS::Test->new(module => TCCBS::Torture::module(), log => 'error',
-    exempt => [ qr/no memory for the audit record/, qr/has no room for \d/,
-        qr/no room to hold/ ]);
-
-TCCBS::Torture::share($t);
+my $t = TCCBS::Torture::gateway(exempt => [ qr/no memory for the audit record/,
+    qr/has no room for \d/, qr/no room to hold/ ]);
 
 # The configuration: refused, with a message, and no crash
 
@@ -68,9 +66,9 @@ chmod 0666, "$t->{dir}/syslog";
 $t->write_conf(%conf);
 
 TCCBS::Torture::torture('configuration', $ANY, sub {
-    my $said = $t->nginx("-t -c $t->{dir}/nginx.conf");
+    my $bad = TCCBS::Torture::configures($t);
     my $c = TCCBS::Torture::counters();
-    return 'signal ' . ($? & 127) if $? & 127;
+    return $bad if $bad;
     return 'accepted' if $c->{failed} && $? == 0 && $c->{count} < 5;
     return;
 });
@@ -95,14 +93,10 @@ sub told {
     return;
 }
 
-# The audit file is tried again after a while; until then nothing is forwarded.
-
 sub opened {
     return if !$shut;
     $shut = 0;
-    return if $t->wait_for(sub { $t->call('CopySnapshotCrossRegions', copy(),
-        client => { plain => 1 })->{code} eq '' }, 20);
-    return 'nothing is forwarded any more';
+    return TCCBS::Torture::forwards($t, client => { plain => 1 });
 }
 
 sub torture {
@@ -164,10 +158,8 @@ torture('an answer that is lost', caller_of(fault => 'drop_in_body'));
 # of one of two regions it is known
 
 my @both = ('ap-beijing', 'ap-singapore');
-my $half = '{"Response":{"RequestId":"x","SnapshotCopyResultSet":['
-    . join(',', map { '{"Code":"' . (/beijing/ ? 'Success' : 'InternalError')
-        . qq(","DestinationRegion":"$_","Message":"","SnapshotId":")
-        . (/beijing/ ? 'snap-00000001' : '') . '"}' } @both) . ']}}';
+my $half = copied([ $both[0], 'Success', 'snap-00000001' ],
+    [ $both[1], 'InternalError', '' ]);
 
 torture_new('half of an answer', caller_of(fault => 'body',
     how => { body => $half },
@@ -180,9 +172,8 @@ my ($lost, $tag);
 sub lose {
     $t->faults({ kind => 'drop_before' });
     $lost = copy(SnapshotName => 'lost');
-    my $r = $t->call('CopySnapshotCrossRegions', $lost,
-        client => { plain => 1 });
-    ($tag) = ($r->{headers}{'x-tccbs-id'} =~ tr/-//dr) =~ /^(.{16})/;
+    $tag = tag($t->call('CopySnapshotCrossRegions', $lost,
+        client => { plain => 1 })->{headers}{'x-tccbs-id'});
 }
 
 sub looked_for {

@@ -17,10 +17,8 @@ use Test::More;
 use TCCBS::Test qw/ copy /;
 use TCCBS::Torture qw/ $OTHER /;
 
-my $t = TCCBS::Test->new(module => TCCBS::Torture::module(), log => 'error',
-    oracle => 0, exempt => [ qr/no memory for the audit record/ ]);
-
-TCCBS::Torture::share($t);
+my $t = TCCBS::Torture::gateway(oracle => 0,
+    exempt => [ qr/no memory for the audit record/ ]);
 
 my $pki = $t->{pki};
 my $mapped = TCCBS::Test::free_port();
@@ -55,14 +53,10 @@ is($t->call('CopySnapshotCrossRegions', copy())->{code}, '',
 my ($worker) = $t->workers;
 my ($shut, %told);
 
-# the audit file is tried again after a while
-
 sub opened {
     return if !$shut;
     $shut = 0;
-    return if $t->wait_for(sub { $t->call('CopySnapshotCrossRegions', copy())
-        ->{code} eq '' }, 20);
-    return 'nothing is forwarded any more';
+    return TCCBS::Torture::forwards($t);
 }
 
 # a call that is good, or never is: "good" says which

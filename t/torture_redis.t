@@ -17,10 +17,7 @@ use TCCBS::Torture qw/ $ANY $WORKER /;
 
 my $action = 'CopySnapshotCrossRegions';
 
-my $t = TCCBS::Test->new(module => TCCBS::Torture::module(), log => 'error',
-    exempt => [ qr/^(?!.*exited\ on\ signal\ (?!9))/x ]);
-
-TCCBS::Torture::share($t);
+my $t = TCCBS::Torture::gateway();
 
 my $password = TCCBS::Test::random(40);
 my $file = $t->file('keys/redis', "$password\n", 0400);
@@ -49,9 +46,7 @@ for my $http ($conf{http}, "tccbs_redis rediss://gateway\@127.0.0.1:1/1 nodes=2
     $t->write_conf(%conf, http => $http);
 
     TCCBS::Torture::torture_places('redis', 'configuration', $ANY, sub {
-        $t->nginx("-t -c $t->{dir}/nginx.conf");
-        return $? & 127 ? 'signal ' . ($? & 127) : undef;
-    });
+        return TCCBS::Torture::configures($t) });
 }
 
 # the start
@@ -63,7 +58,6 @@ my $refused = 0;
 TCCBS::Torture::torture_places('redis', 'start', $ANY, sub {
     my $up = TCCBS::Torture::starts($t) // return 'neither up nor down';
     $refused += ($up < 0);
-    delete $t->{pid} if $up == -1;
     return;
 }, after => sub { $t->crash; return }, times => 1);
 

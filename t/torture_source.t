@@ -15,10 +15,7 @@ use TCCBS::Sources;
 use TCCBS::Test qw/ copy /;
 use TCCBS::Torture qw/ $ANY /;
 
-my $t = TCCBS::Test->new(module => TCCBS::Torture::module(), log => 'error',
-    exempt => [ qr/^(?!.*exited\ on\ signal\ (?!9))/x ]);
-
-TCCBS::Torture::share($t);
+my $t = TCCBS::Torture::gateway();
 
 my $sources = TCCBS::Sources->new($t);
 my $arn = 'qcs::cam::uin/100000000001:roleName/';
@@ -56,9 +53,7 @@ $t->emulator;
 $t->write_conf(%conf);
 
 TCCBS::Torture::torture_places('source', 'configuration', $ANY, sub {
-    $t->nginx("-t -c $t->{dir}/nginx.conf");
-    return $? & 127 ? 'signal ' . ($? & 127) : undef;
-});
+    return TCCBS::Torture::configures($t) });
 
 sub made {
     my ($name) = @_;
@@ -75,7 +70,6 @@ sub starts {
 
     if ($up < 0) {
         $refused++;
-        delete $t->{pid} if $up == -1;
         return;
     }
 

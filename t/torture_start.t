@@ -11,19 +11,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::More;
+use TCCBS::Answer qw/ copied tag /;
 use TCCBS::Test qw/ copy /;
 use TCCBS::Torture qw/ $ANY $WORKER /;
 
 my $action = 'CopySnapshotCrossRegions';
 my @plain = (client => { plain => 1 });
 
-# whatever it says, no process crashes
-
-my $t = TCCBS::Test->new(module => TCCBS::Torture::module(), log => 'error',
-    oracle => 0,
-    exempt => [ qr/^(?!.*exited\ on\ signal\ (?!9))/x ]);
-
-TCCBS::Torture::share($t);
+my $t = TCCBS::Torture::gateway(oracle => 0);
 
 $t->run(listen => '', location => 'tccbs_snapshot_tag on; tccbs_hold 600s;
     tccbs_replay_window 600s; tccbs_read_timeout 20s;');
@@ -46,16 +41,13 @@ my ($part, $found) = (copy(SnapshotName => 'part',
     copy(SnapshotName => 'found'));
 
 is(call($made)->{code}, '', 'a copy');
-$t->faults({ kind => 'body', body => '{"Response":{"RequestId":"x",'
-    . '"SnapshotCopyResultSet":[' . join(',', map { '{"Code":"'
-    . (/beijing/ ? 'Success' : 'InsufficientSnapshotQuota')
-    . qq(","DestinationRegion":"$_","Message":"","SnapshotId":")
-    . (/beijing/ ? 'snap-00000001' : '') . '"}' }
-    @{$part->{DestinationRegions}}) . ']}}' });
+$t->faults({ kind => 'body', body => copied(
+    [ 'ap-beijing', 'Success', 'snap-00000001' ],
+    [ 'ap-singapore', 'InsufficientSnapshotQuota', '' ]) });
 is(call($part)->{headers}{'x-tccbs-outcome'}, 'partial', 'a part of one');
 is(lost($lost)->{headers}{'x-tccbs-outcome'}, 'unknown', 'one that is lost');
 
-my ($tag) = (lost($found)->{headers}{'x-tccbs-id'} =~ tr/-//dr) =~ /^(.{16})/;
+my $tag = tag(lost($found)->{headers}{'x-tccbs-id'});
 $t->call('DescribeSnapshots', { Filters => [ { Name => 'snapshot-name',
     Values => [ "found #$tag" ] } ] }, @plain, region => 'ap-beijing');
 ok(scalar $t->audit(kind => 'recovery'), 'one that is found');
@@ -64,10 +56,22 @@ rename("$t->{dir}/audit.jsonl", "$t->{dir}/audit.jsonl-1") or die "$!\n";
 kill 'USR1', $t->{pid};
 $t->wait_for(sub { -e "$t->{dir}/audit.jsonl" });
 
-$t->faults({ kind => 'hold' });
-my $client = $t->client(plain => 1);
-$client->send($client->request($action, $open, close => 1));
-ok($t->wait_for(sub { $t->sent($open) }), 'one that is open');
+# a call that is in flight until it is let go
+
+sub fly {
+    my ($params) = @_;
+
+    $t->faults({ kind => 'hold' });
+
+    my $client = $t->client(plain => 1);
+    $client->send($client->request($action, $params, close => 1));
+    $t->wait_for(sub { $t->sent($params) }) or die "not sent\n";
+
+    return $client;
+}
+
+my $client = fly($open);
+is($t->sent($open), 1, 'one that is open');
 $t->crash;
 $client->close;
 $t->release;
@@ -97,7 +101,6 @@ sub start_and_ask {
     $up > 0 ? $started++ : $refused++;
     my $bad = $up > 0 ? known() : undef;
     call(copy()) if $up > 0 && !$bad;
-    delete $t->{pid} if $up == -1;
     return $bad;
 }
 
@@ -127,16 +130,12 @@ cmp_ok($started, '>', 0, "$started did");
 # A worker that dies after its outcome is in the log, while nobody has seen it:
 # the next one reads it, and tries again for what it had no memory.
 
-my ($flying, $id);
+my $flying;
 
 sub dies {
     $flying = copy();
-    $t->faults({ kind => 'hold' });
 
-    my $client = $t->client(plain => 1);
-    $client->send($client->request($action, $flying, close => 1));
-    $t->wait_for(sub { $t->sent($flying) }) or die "not sent\n";
-
+    my $client = fly($flying);
     my ($worker) = $t->all_workers;
     my ($intent) = grep { ($_->{snapshot} // '') eq $flying->{SnapshotId} }
         $t->audit(kind => 'intent');

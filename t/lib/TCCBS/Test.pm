@@ -430,7 +430,6 @@ sub nginx {
     return `$self->{nginx} -p $self->{dir} $arguments 2>&1`;
 }
 
-
 # a connection of its own, see TCCBS::Client; account => NAME chooses the key
 
 sub client {
@@ -521,7 +520,6 @@ sub emulated {
     my ($self, %want) = @_;
     return chosen(\%want, $self->lines('emulator/emulator.jsonl'));
 }
-
 
 # how often a snapshot that no other call names was sent
 

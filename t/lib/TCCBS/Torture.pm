@@ -40,19 +40,30 @@ my $root = TCCBS::Test::root();
 my $objs = "$root/" . ($ENV{TCCBS_OBJS} // 'objs');
 my $module = "$objs/torture/ngx_http_tccbs_module.so";
 my $size = 8 * (7 + 2 * 1024);
-my $path;
+my ($path, $base, $places);
 
-sub module {
+# gateway(as for TCCBS::Test): one with that module; it shares the file with each
+# nginx that is started from now on.  Unless something else is exempt, it may say
+# what it wants, as long as no process crashes.
+
+sub gateway {
     plan skip_all => 'no module for it, run "make unit"' if !-e $module;
-    return $module;
-}
 
-# shares the file with each nginx that is started from now on
+    my $t = TCCBS::Test->new(module => $module, log => 'error',
+        exempt => [ qr/^(?!.*exited\ on\ signal\ (?!9))/x ], @_);
 
-sub share {
-    my ($t) = @_;
     $path = $t->file('torture', "\0" x $size, 0666);
     $ENV{TCCBS_TORTURE} = $path;
+
+    return $t;
+}
+
+# reads the configuration, which may be refused: what is wrong, if anything
+
+sub configures {
+    my ($t) = @_;
+    $t->nginx("-t -c $t->{dir}/nginx.conf");
+    return $? & 127 ? 'signal ' . ($? & 127) : undef;
 }
 
 sub poke {
@@ -95,10 +106,10 @@ sub torture {
         my $n = 0;
 
         while ($n < 2000) {
-            my $new = fail_at("$what: allocation $n", $run, \%o, $who, $n,
+            my $failed = fail_at("$what: allocation $n", $run, \%o, $who, $n,
                 $lasting) // return;
 
-            last if $new == -1;
+            last if !$failed;
             $n++;
         }
 
@@ -130,9 +141,9 @@ sub torture_places {
             for ([ 0, 1 ], map { [ $_, 0 ] } 0 .. ($o{times} // 2) - 1) {
                 my ($n, $more) = @$_;
 
-                my $new = fail_at("$name: $name_of->{$place}, $n", $run, \%o,
-                    $who, $n, $more, $place) // return;
-                $tried++ if $new != -1;
+                my $failed = fail_at("$name: $name_of->{$place}, $n", $run,
+                    \%o, $who, $n, $more, $place) // return;
+                $tried++ if $failed;
             }
         }
     }
@@ -140,8 +151,7 @@ sub torture_places {
     cmp_ok($tried, '>=', $o{new} ? 0 : 1, "$name: $tried failures");
 }
 
-# One of them: -1 when nothing has failed, 1 when it was a new place; undef when
-# something was wrong.
+# One of them: how many have failed, undef when something was wrong.
 
 sub fail_at {
     my ($name, $run, $o, @arm) = @_;
@@ -163,19 +173,26 @@ sub fail_at {
         return;
     }
 
-    return -1 if !$c->{failed};
-    return (grep { $c->{sites}{$_} && !$was->{$_} } keys %{$c->{sites}}) ? 1
-        : 0;
+    return $c->{failed};
 }
 
 sub base {
-    my ($base) = map { /^([0-9a-f]+) \w tccbs_torture_base$/ ? hex $1 : () }
-        `nm $module`;
+    ($base) = map { /^([0-9a-f]+) \w tccbs_torture_base$/ ? hex $1 : () }
+        `nm $module` if !defined $base;
     return $base;
 }
 
+# The audit file is tried again after a while; until then nothing is forwarded.
+
+sub forwards {
+    my ($t, %o) = @_;
+    return if $t->wait_for(sub { $t->call('CopySnapshotCrossRegions',
+        TCCBS::Test::copy(), %o)->{code} eq '' }, 20);
+    return 'nothing is forwarded any more';
+}
+
 # Starts nginx: 1 when it has come up, -1 when it has not, -2 when it has no
-# worker.
+# worker, undef when none of these is seen.
 
 sub starts {
     my ($t) = @_;
@@ -183,7 +200,7 @@ sub starts {
 
     $t->exec_nginx;
 
-    return $t->wait_for(sub {
+    my $up = $t->wait_for(sub {
         return -1 if waitpid($t->{pid}, WNOHANG) > 0;
         return -2 if substr($t->slurp('logs/error.log'), $said)
             =~ /fatal code 2/;
@@ -191,11 +208,16 @@ sub starts {
         return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
             PeerPort => $t->{port}) ? 1 : 0;
     }, 30);
+
+    delete $t->{pid} if ($up // 0) == -1;
+    return $up;
 }
 
 # where the wrappers are called: {the place} = "function: what it calls"
 
 sub places {
+    return $places if $places;
+
     my $base = base();
     my (%sites, $function, $call);
 
@@ -210,7 +232,7 @@ sub places {
         $call = "$function: $1" if /\tcall\s.*<__wrap_(\w+)>/;
     }
 
-    return \%sites;
+    return $places = \%sites;
 }
 
 # The line in the source, and those that it is inlined in.
