@@ -34,14 +34,7 @@ $t->run(location => $hosts,
         $t->account('limited', rate => '1r/m burst=1 nodelay'),
         $t->account('spent', quota => '2/d'),
         $t->account('mapped', identity => '"CN=mapped,O=example"')),
-    servers => <<END);
-    server {
-        listen 127.0.0.1:$mapped;
-        location / {
-            tccbs_identity \$http_x_who trusted;
-            tccbs_pass https://cbs.intl.tencentcloudapi.com;
-        }
-    }
+    servers => TCCBS::Conf::mapped($mapped) . <<END);
     server {
         listen 127.0.0.1:$h2 ssl http2;
         server_name cbs.gw.test;

@@ -60,6 +60,32 @@ my ($certificate, $mtls) = example('certificate', $t->{port});
 
 my ($auth_request, $auth) = example('auth_request', $port{session});
 
+# a server that asks for certificates of that CA, and what it does with them
+
+my $tells = 'return 200 "$ssl_session_reused $ssl_client_s_dn\n";';
+my $takes = 'tccbs_identity $ssl_client_s_dn;
+    tccbs_pass https://cbs.intl.tencentcloudapi.com;';
+
+sub asks {
+    my ($port, $ca, $does, %o) = @_;
+    my $name = $o{name} ? "server_name $o{name};" : '';
+    my $verify = $o{verify} // 'on';
+
+    return <<END;
+    server {
+        listen 127.0.0.1:$port ssl;
+        $name
+        ssl_certificate $pki->{dir}/gateway.crt;
+        ssl_certificate_key $pki->{dir}/gateway.key;
+        ssl_client_certificate $pki->{dir}/$ca.crt;
+        ssl_verify_client $verify;
+        location / {
+            $does
+        }
+    }
+END
+}
+
 # the service that knows sessions; a server with another CA on the same address,
 # one that asks for a certificate without looking at it, one behind a proxy; and
 # one that is not the first of its address
@@ -79,50 +105,10 @@ my $more = <<END;
             return 204;
         }
     }
-    server {
-        listen 127.0.0.1:$t->{port} ssl;
-        server_name other.gw.test;
-        ssl_certificate $pki->{dir}/gateway.crt;
-        ssl_certificate_key $pki->{dir}/gateway.key;
-        ssl_client_certificate $pki->{dir}/rogue.crt;
-        ssl_verify_client on;
-        location / {
-            return 200 "\$ssl_session_reused \$ssl_client_s_dn\\n";
-        }
-    }
-    server {
-        listen 127.0.0.1:$port{optional} ssl;
-        ssl_certificate $pki->{dir}/gateway.crt;
-        ssl_certificate_key $pki->{dir}/gateway.key;
-        ssl_client_certificate $pki->{dir}/clients.crt;
-        ssl_verify_client optional_no_ca;
-        location / {
-            tccbs_identity \$ssl_client_s_dn;
-            tccbs_pass https://cbs.intl.tencentcloudapi.com;
-        }
-    }
-    server {
-        listen 127.0.0.1:$port{behind} ssl default_server;
-        ssl_certificate $pki->{dir}/gateway.crt;
-        ssl_certificate_key $pki->{dir}/gateway.key;
-        ssl_client_certificate $pki->{dir}/rogue.crt;
-        ssl_verify_client on;
-        location / {
-            return 200 "\$ssl_session_reused \$ssl_client_s_dn\\n";
-        }
-    }
-    server {
-        listen 127.0.0.1:$port{behind} ssl;
-        server_name cbs.gw.test;
-        ssl_certificate $pki->{dir}/gateway.crt;
-        ssl_certificate_key $pki->{dir}/gateway.key;
-        ssl_client_certificate $pki->{dir}/clients.crt;
-        ssl_verify_client on;
-        location / {
-            tccbs_identity \$ssl_client_s_dn;
-            tccbs_pass https://cbs.intl.tencentcloudapi.com;
-        }
-    }
+    @{[ asks($t->{port}, 'rogue', $tells, name => 'other.gw.test') ]}
+    @{[ asks($port{optional}, 'clients', $takes, verify => 'optional_no_ca') ]}
+    @{[ asks($port{behind}, 'rogue', $tells) ]}
+    @{[ asks($port{behind}, 'clients', $takes, name => 'cbs.gw.test') ]}
     server {
         listen 127.0.0.1:$port{header};
         underscores_in_headers on;

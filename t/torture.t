@@ -48,16 +48,7 @@ my %conf = (listen => '', accounts => $t->account('team-dr')
     location => "tccbs_signed_host cbs.intl.tencentcloudapi.com;
         tccbs_snapshot_tag on; access_log $t->{dir}/logs/all.log all;",
     server => 'location = /tccbs { tccbs_status; }',
-    servers => <<END);
-    server {
-        listen 127.0.0.1:$mapped;
-        location / {
-            tccbs_ssl_verify_depth 2;
-            tccbs_identity \$http_x_who trusted;
-            tccbs_pass https://cbs.intl.tencentcloudapi.com;
-        }
-    }
-END
+    servers => TCCBS::Conf::mapped($mapped, 'tccbs_ssl_verify_depth 2;'));
 
 my $syslog = IO::Socket::UNIX->new(Type => SOCK_DGRAM,
     Local => "$t->{dir}/syslog") or die "syslog: $!\n";

@@ -37,15 +37,7 @@ $t->run(
     server => "ssl_client_certificate $pki->{dir}/ca.crt;
         ssl_verify_client optional; client_body_buffer_size 1k;
         tccbs_signed_host cbs.intl.tencentcloudapi.com;",
-    servers => <<END);
-    server {
-        listen 127.0.0.1:$mapped;
-        location / {
-            tccbs_identity \$http_x_who trusted;
-            tccbs_pass https://cbs.intl.tencentcloudapi.com;
-        }
-    }
-END
+    servers => TCCBS::Conf::mapped($mapped));
 
 is($t->call('CopySnapshotCrossRegions', copy())->{code}, '',
     'a call before');

@@ -33,6 +33,25 @@ sub account {
         grep { defined $rules{$_} } sort keys %rules) . "}\n";
 }
 
+# a server on a port of its own, for accounts by the header X-Who; with more for
+# its location
+
+sub mapped {
+    my ($port, $more) = @_;
+    $more //= '';
+
+    return <<END;
+    server {
+        listen 127.0.0.1:$port;
+        location / {
+            $more
+            tccbs_identity \$http_x_who trusted;
+            tccbs_pass https://cbs.intl.tencentcloudapi.com;
+        }
+    }
+END
+}
+
 # 1022001 is 1.22.1
 
 my %version;
