@@ -12,15 +12,15 @@ WRAPPED =	ngx_palloc ngx_pnalloc ngx_pcalloc ngx_alloc ngx_calloc malloc \
 
 # what fails for other reasons than memory
 
-OTHERS =	EVP_DigestInit_ex2 EVP_DigestUpdate EVP_DigestFinal_ex \
-		EVP_MD_CTX_copy_ex RAND_bytes X509_digest \
-		ngx_ssl_get_subject_dn ngx_http_complex_value ngx_read_file
+OTHERS =	$(CALLS) X509_digest ngx_ssl_get_subject_dn \
+		ngx_http_complex_value ngx_read_file
 
 HTTP_INC =	-I$(NGX_DIR)/src/http -I$(NGX_DIR)/src/http/modules \
 		-I$(NGX_DIR)/src/http/v2 -I$(NGX_DIR)/src/http/v3 \
 		-I$(NGX_DIR)/src/event/modules
 
-$(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c
+$(OBJS)/torture/ngx_http_tccbs_module.so: $(MODULE) t/torture/wrap.c \
+		t/unit/calls.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g -O1 -fPIC $(WARN) $(PROBES) $(NGX_INC) $(HTTP_INC) \
 		-fno-builtin -c -o $(@D)/wrap.o t/torture/wrap.c

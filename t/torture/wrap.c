@@ -9,10 +9,10 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <sys/mman.h>
+
+#include "../unit/calls.h"
 
 
 /*
@@ -180,15 +180,7 @@ wrap(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
 #define other(type, name, params, args, failure)                              \
     wrapped(type, name, params, args, failure, OTHER)
 
-other(int, EVP_DigestInit_ex2,
-      (EVP_MD_CTX *c, const EVP_MD *m, const OSSL_PARAM *p), (c, m, p), 0)
-other(int, EVP_DigestUpdate, (EVP_MD_CTX *c, const void *d, size_t n),
-      (c, d, n), 0)
-other(int, EVP_DigestFinal_ex, (EVP_MD_CTX *c, u_char *d, unsigned int *n),
-      (c, d, n), 0)
-other(int, EVP_MD_CTX_copy_ex, (EVP_MD_CTX *to, const EVP_MD_CTX *from),
-      (to, from), 0)
-other(int, RAND_bytes, (u_char *p, int n), (p, n), 0)
+openssl_calls(other)
 other(int, X509_digest,
       (const X509 *x, const EVP_MD *m, u_char *d, unsigned int *n),
       (x, m, d, n), 0)

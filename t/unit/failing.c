@@ -8,9 +8,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
+#include "calls.h"
 #include "ngx_tccbs_call.h"
 #include "ngx_tccbs_key.h"
 #include "ngx_tccbs_tc3.h"
@@ -55,15 +53,7 @@ wrap(void *, ngx_pcalloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
 wrap(EVP_MD *, EVP_MD_fetch, (OSSL_LIB_CTX *c, const char *n, const char *p),
      (c, n, p), NULL)
 wrap(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
-wrap(int, EVP_DigestInit_ex2,
-     (EVP_MD_CTX *c, const EVP_MD *m, const OSSL_PARAM *p), (c, m, p), 0)
-wrap(int, EVP_DigestUpdate, (EVP_MD_CTX *c, const void *d, size_t n),
-     (c, d, n), 0)
-wrap(int, EVP_DigestFinal_ex, (EVP_MD_CTX *c, u_char *d, unsigned int *n),
-     (c, d, n), 0)
-wrap(int, EVP_MD_CTX_copy_ex, (EVP_MD_CTX *to, const EVP_MD_CTX *from),
-     (to, from), 0)
-wrap(int, RAND_bytes, (u_char *p, int n), (p, n), 0)
+openssl_calls(wrap)
 
 
 static ngx_pool_t               *pool;

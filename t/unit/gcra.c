@@ -15,19 +15,8 @@
 #include <sys/wait.h>
 
 #include "ngx_tccbs_gcra.h"
+#include "draw.h"
 #include "tap.h"
-
-
-static uint32_t  seed = 7;
-
-
-static uint32_t
-draw(uint32_t n)
-{
-    seed = seed * 1103515245 + 12345;
-
-    return (seed >> 8) % n;
-}
 
 
 /*

@@ -10,33 +10,24 @@
 
 #include "ngx_tccbs_key.h"
 #include "tap.h"
+#include "valid.h"
 
 
 static void
 test_id(void)
 {
-    size_t       i;
     char         text[80];
     ngx_str_t    s;
-    const char  *good[] = { "AKIDgw00", "azAZ09_-", "--------" };
+    const char  *good[] = { "AKIDgw00", "azAZ09_-", "--------", NULL };
     const char  *bad[] = { "", "AKIDgw0", "AKIDgw0/", "AKIDgw0:", "AKIDgw0@",
                            "AKIDgw0[", "AKIDgw0`", "AKIDgw0{", "AKIDgw0 ",
-                           "AKIDgw0,", "AKIDgw0\n", "AKIDgw0\xc3\xa9" };
+                           "AKIDgw0,", "AKIDgw0\n", "AKIDgw0\xc3\xa9", NULL };
 
-    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        s = str(good[i]);
-        ok(ngx_tccbs_key_id_valid(&s), "id: %s", good[i]);
-    }
-
-    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        s = str(bad[i]);
-        ok(!ngx_tccbs_key_id_valid(&s), "no id: \"%s\"", bad[i]);
-    }
+    valid("id", ngx_tccbs_key_id_valid, good, bad);
 
     memset(text, 'x', sizeof(text));
 
-    s.data = (u_char *) text;
-    s.len = NGX_TCCBS_KEY_ID_MAX;
+    s = bytes(text, NGX_TCCBS_KEY_ID_MAX);
     ok(ngx_tccbs_key_id_valid(&s), "the longest id");
     s.len++;
     ok(!ngx_tccbs_key_id_valid(&s), "a longer one");
@@ -62,8 +53,7 @@ test_derive(void)
 
     memset(text, 'x', sizeof(text));
 
-    id.data = (u_char *) text;
-    id.len = NGX_TCCBS_KEY_ID_MAX;
+    id = bytes(text, NGX_TCCBS_KEY_ID_MAX);
     ok(ngx_tccbs_key_derive(other, &master, &id) == NGX_OK,
        "of the longest id");
     ok(memcmp(secret, other, sizeof(secret)) != 0, "is another secret");

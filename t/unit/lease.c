@@ -16,6 +16,7 @@
 
 #include "ngx_tccbs_lease.h"
 #include "grant.h"
+#include "draw.h"
 #include "tap.h"
 
 
@@ -25,19 +26,9 @@
 #define PARTS     6
 
 
-static uint32_t                 seed = 7;
 static ngx_tccbs_lease_conf_t   conf;
 static ngx_tccbs_lease_ask_t    ask;
 static ngx_tccbs_lease_t        lease;
-
-
-static uint32_t
-draw(uint32_t n)
-{
-    seed = seed * 1103515245 + 12345;
-
-    return (seed >> 8) % n;
-}
 
 
 /* a real Redis, which ends with this program */

@@ -9,6 +9,7 @@
 #include <ngx_core.h>
 
 #include "ngx_tccbs_policy.h"
+#include "draw.h"
 #include "tap.h"
 
 
@@ -21,16 +22,6 @@ static ngx_str_t           regions[2];
 
 static ngx_tccbs_policy_t  policy;
 static ngx_tccbs_call_t    call;
-static uint32_t            seed = 11;
-
-
-static uint32_t
-draw(uint32_t n)
-{
-    seed = seed * 1103515245 + 12345;
-
-    return (seed >> 8) % n;
-}
 
 
 static void
@@ -237,6 +228,8 @@ test_patterns(void)
 int
 main(void)
 {
+    seed = 11;
+
     test_rules();
     test_look();
     test_patterns();

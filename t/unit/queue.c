@@ -10,6 +10,7 @@
 
 #include "ngx_http_tccbs_queue.h"
 #include "shm.h"
+#include "draw.h"
 #include "tap.h"
 
 
@@ -40,7 +41,6 @@ typedef struct {
 
 
 static uint64_t   now = 1000000;
-static uint32_t   seed = 11;
 
 
 /* The clock of the code under test is the one of the test. */
@@ -52,15 +52,6 @@ clock_gettime(clockid_t id, struct timespec *ts)
     ts->tv_nsec = now % 1000000 * 1000;
 
     return 0;
-}
-
-
-static uint32_t
-draw(uint32_t n)
-{
-    seed = seed * 1103515245 + 12345;
-
-    return (seed >> 8) % n;
 }
 
 
@@ -548,6 +539,7 @@ int
 main(void)
 {
     ngx_pid = getpid();
+    seed = 11;
 
     test_model();
     test_slots();

@@ -57,14 +57,21 @@ tap_done(void)
 
 
 static ngx_inline ngx_str_t
-str(const char *text)
+bytes(const char *text, size_t len)
 {
     ngx_str_t  s;
 
     s.data = (u_char *) text;
-    s.len = strlen(text);
+    s.len = len;
 
     return s;
+}
+
+
+static ngx_inline ngx_str_t
+str(const char *text)
+{
+    return bytes(text, strlen(text));
 }
 
 

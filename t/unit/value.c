@@ -10,45 +10,25 @@
 
 #include "ngx_tccbs_value.h"
 #include "tap.h"
+#include "valid.h"
 
 
 /* What is taken from a caller for a region, an id, a name, a number. */
 
-static ngx_str_t
-bytes(const char *text, size_t len)
-{
-    ngx_str_t  s;
-
-    s.data = (u_char *) text;
-    s.len = len;
-
-    return s;
-}
-
-
 static void
 test_region(void)
 {
-    size_t       i;
     char         text[80];
     ngx_str_t    s;
     const char  *good[] = { "ap-x", "ap-guangzhou", "ap-shanghai-fsi", "na-9",
-                            "ap-east1", "ap-1-2", "sa-saopaulo" };
+                            "ap-east1", "ap-1-2", "sa-saopaulo", NULL };
     const char  *bad[] = { "", "ap", "ap-", "a-xx", "apx-x", "Ap-x", "aP-x",
                            "ap-X", "1p-x", "a1-x", "a{-x", "ap-{", "ap-x/",
                            "ap-x:", "ap--x", "ap-x-", "ap-x-1-", "ap-x--1",
                            "ap_xx", "ap-x_y", "ap-x.", "ap-x ", " ap-x",
-                           "ap-*", "*", "ap-\xc3\xa9" };
+                           "ap-*", "*", "ap-\xc3\xa9", NULL };
 
-    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        s = str(good[i]);
-        ok(ngx_tccbs_region_valid(&s), "region: %s", good[i]);
-    }
-
-    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        s = str(bad[i]);
-        ok(!ngx_tccbs_region_valid(&s), "no region: \"%s\"", bad[i]);
-    }
+    valid("region", ngx_tccbs_region_valid, good, bad);
 
     memset(text, 'x', sizeof(text));
     memcpy(text, "ap-", 3);
@@ -65,24 +45,15 @@ test_region(void)
 static void
 test_snapshot(void)
 {
-    size_t       i;
     char         text[80];
     ngx_str_t    s;
-    const char  *good[] = { "snap-ckgjwkqh", "snap-az09" };
+    const char  *good[] = { "snap-ckgjwkqh", "snap-az09", NULL };
     const char  *bad[] = { "", "snap-", "snap-abc", "Snap-abcd", "snap_abcd",
                            "disk-abcd", "snap-abcD", "snap-ab/d", "snap-ab:d",
                            "snap-ab`d", "snap-ab{d", "snap-ab*d", "snap-abc ",
-                           "snap-abc-", " snap-abcd" };
+                           "snap-abc-", " snap-abcd", NULL };
 
-    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        s = str(good[i]);
-        ok(ngx_tccbs_snapshot_valid(&s), "snapshot: %s", good[i]);
-    }
-
-    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        s = str(bad[i]);
-        ok(!ngx_tccbs_snapshot_valid(&s), "no snapshot: \"%s\"", bad[i]);
-    }
+    valid("snapshot", ngx_tccbs_snapshot_valid, good, bad);
 
     memset(text, '0', sizeof(text));
     memcpy(text, "snap-", 5);
