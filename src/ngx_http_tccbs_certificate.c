@@ -32,35 +32,25 @@ ngx_http_tccbs_certificate_verified(ngx_http_request_t *r)
 }
 
 
-/* The one that was verified, which the caller frees. */
+/* The one that was verified, which the caller frees, or NULL. */
 
 static X509 *
 ngx_http_tccbs_certificate(ngx_http_request_t *r)
 {
-    X509              *cert;
     ngx_connection_t  *c;
 
     c = r->connection;
 
-    if (c->ssl == NULL) {
-        return NULL;
-    }
-
-    /* without a certificate the result is that all is well */
-
-    cert = SSL_get_peer_certificate(c->ssl->connection);
-    if (cert == NULL) {
-        return NULL;
-    }
-
-    if (SSL_get_verify_result(c->ssl->connection) != X509_V_OK
+    if (c->ssl == NULL
+        || SSL_get_verify_result(c->ssl->connection) != X509_V_OK
         || !ngx_http_tccbs_certificate_here(r))
     {
-        X509_free(cert);
         return NULL;
     }
 
-    return cert;
+    /* the result is also that all is well when there is none */
+
+    return SSL_get_peer_certificate(c->ssl->connection);
 }
 
 
