@@ -87,9 +87,21 @@ ngx_http_tccbs_duplicate_here(ngx_http_tccbs_ctx_t *ctx)
 
     ngx_memcpy(ctx->digest, key, sizeof(key));
 
-    rc = ngx_http_tccbs_store_claim(ctx->mcf->zone, key, &ctx->id,
+    rc = ngx_http_tccbs_store_claim(ctx->mcf->zone, key, NULL, &ctx->id,
                                     ctx->waited, ctx->lcf->hold,
                                     ctx->request->pool, &ctx->entry, &found);
+
+    /* a call that cannot be held in each of its regions is not sent */
+
+    if (rc == NGX_OK
+        && ngx_http_tccbs_store_reserve(ctx->mcf->zone, ctx->entry,
+                                        ctx->call.nto)
+           != NGX_OK)
+    {
+        ngx_http_tccbs_store_forget(ctx->mcf->zone, ctx->entry);
+        ctx->entry = NULL;
+        rc = NGX_DECLINED;
+    }
 
     switch (rc) {
 

@@ -45,8 +45,8 @@ ngx_http_tccbs_hold(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
 
     /* without an entry that leads from the tag to the region it stays held */
 
-    if (ngx_http_tccbs_store_claim(hold->zone, tag, &hold->id, 0, seconds,
-                                   hold->pool, &entry, &found)
+    if (ngx_http_tccbs_store_claim(hold->zone, tag, NULL, &hold->id, 0,
+                                   seconds, hold->pool, &entry, &found)
         == NGX_OK)
     {
         target.data = key;
@@ -96,8 +96,8 @@ ngx_http_tccbs_hold_claim(ngx_http_tccbs_hold_t *hold, ngx_str_t *region,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_tccbs_store_claim(hold->zone, key, &hold->id, 0, seconds,
-                                    hold->pool, &entry, &found);
+    rc = ngx_http_tccbs_store_claim(hold->zone, key, hold->call, &hold->id, 0,
+                                    seconds, hold->pool, &entry, &found);
 
     if (rc == NGX_OK) {
 

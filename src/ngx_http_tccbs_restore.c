@@ -494,8 +494,8 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_audit_conf_t *conf,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_tccbs_store_claim(conf->zone, key, id, 0, conf->hold, pool,
-                                    &entry, &found);
+    rc = ngx_http_tccbs_store_claim(conf->zone, key, NULL, id, 0, conf->hold,
+                                    pool, &entry, &found);
 
     if (rc == NGX_OK) {
         ngx_http_tccbs_store_answer(conf->zone, entry,

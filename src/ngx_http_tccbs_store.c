@@ -24,7 +24,14 @@ static ngx_http_tccbs_stored_t **ngx_http_tccbs_store_bucket(
 static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_find(
     ngx_http_tccbs_shm_t *shm, const u_char *key);
 static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_make(
-    ngx_slab_pool_t *shpool, const u_char *key, ngx_str_t *id);
+    ngx_slab_pool_t *shpool, const u_char *key, const u_char *call,
+    ngx_str_t *id);
+static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_alloc(
+    ngx_slab_pool_t *shpool);
+static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_spare(
+    ngx_http_tccbs_stored_t *entry);
+static void ngx_http_tccbs_store_unreserve(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry);
 static void ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry, ngx_str_t *id);
 static ngx_int_t ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e,
@@ -40,9 +47,9 @@ static void ngx_http_tccbs_store_clear(ngx_slab_pool_t *shpool,
 
 ngx_int_t
 ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
-    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id, ngx_uint_t waited,
-    time_t hold, ngx_pool_t *pool, ngx_http_tccbs_stored_t **entry,
-    ngx_http_tccbs_found_t *found)
+    const u_char key[NGX_TCCBS_SHA256_LEN], const u_char *call, ngx_str_t *id,
+    ngx_uint_t waited, time_t hold, ngx_pool_t *pool,
+    ngx_http_tccbs_stored_t **entry, ngx_http_tccbs_found_t *found)
 {
     ngx_int_t                 rc;
     ngx_slab_pool_t          *shpool;
@@ -60,7 +67,7 @@ ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
     }
 
     if (e == NULL) {
-        e = ngx_http_tccbs_store_make(shpool, key, id);
+        e = ngx_http_tccbs_store_make(shpool, key, call, id);
         rc = e ? NGX_OK : NGX_DECLINED;
         goto done;
     }
@@ -84,6 +91,34 @@ done:
     }
 
     return rc;
+}
+
+
+ngx_int_t
+ngx_http_tccbs_store_reserve(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_stored_t *entry, ngx_uint_t n)
+{
+    ngx_slab_pool_t          *shpool;
+    ngx_http_tccbs_stored_t  *spare;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    spare = entry;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    for ( /* void */ ; n && spare; n--) {
+
+        spare = ngx_http_tccbs_store_alloc(shpool);
+
+        if (spare) {
+            spare->next = entry->spare;
+            entry->spare = spare;
+        }
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return spare ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -247,6 +282,8 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
     entry->expires = ngx_http_tccbs_zone_now() + seconds;
     entry->owner = 0;
 
+    ngx_http_tccbs_store_unreserve(shpool, entry);
+
     ngx_shmtx_unlock(&shpool->mutex);
 }
 
@@ -281,6 +318,8 @@ ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
     entry->since = ngx_http_tccbs_zone_now();
     entry->expires = entry->since + seconds;
     entry->owner = 0;
+
+    ngx_http_tccbs_store_unreserve(shpool, entry);
 
     ngx_shmtx_unlock(&shpool->mutex);
 }
@@ -418,10 +457,46 @@ ngx_http_tccbs_store_find(ngx_http_tccbs_shm_t *shm, const u_char *key)
 
 static ngx_http_tccbs_stored_t *
 ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
-    ngx_str_t *id)
+    const u_char *call, ngx_str_t *id)
 {
-    ngx_http_tccbs_shm_t      *shm;
     ngx_http_tccbs_stored_t   *entry, **bucket;
+
+    entry = call ? ngx_http_tccbs_store_find(shpool->data, call) : NULL;
+
+    if (entry) {
+        entry = ngx_http_tccbs_store_spare(entry);
+    }
+
+    if (entry == NULL) {
+        entry = ngx_http_tccbs_store_alloc(shpool);
+    }
+
+    if (entry == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(entry->key, key, sizeof(entry->key));
+
+    ngx_http_tccbs_store_fly(shpool, entry, id);
+
+    bucket = ngx_http_tccbs_store_bucket(shpool->data, key);
+    entry->next = *bucket;
+
+    /* a worker killed here leaves a list without it, never half of one */
+
+    ngx_memory_barrier();
+
+    *bucket = entry;
+
+    return entry;
+}
+
+
+static ngx_http_tccbs_stored_t *
+ngx_http_tccbs_store_alloc(ngx_slab_pool_t *shpool)
+{
+    ngx_http_tccbs_shm_t     *shm;
+    ngx_http_tccbs_stored_t  *entry;
 
     shm = shpool->data;
 
@@ -436,24 +511,36 @@ ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
                                        sizeof(ngx_http_tccbs_stored_t));
     }
 
-    if (entry == NULL) {
-        return NULL;
+    return entry;
+}
+
+
+/* One of what was reserved for an entry, or NULL. */
+
+static ngx_http_tccbs_stored_t *
+ngx_http_tccbs_store_spare(ngx_http_tccbs_stored_t *entry)
+{
+    ngx_http_tccbs_stored_t  *spare;
+
+    spare = entry->spare;
+
+    if (spare) {
+        entry->spare = spare->next;
     }
 
-    ngx_memcpy(entry->key, key, sizeof(entry->key));
+    return spare;
+}
 
-    ngx_http_tccbs_store_fly(shpool, entry, id);
 
-    bucket = ngx_http_tccbs_store_bucket(shm, key);
-    entry->next = *bucket;
+static void
+ngx_http_tccbs_store_unreserve(ngx_slab_pool_t *shpool,
+    ngx_http_tccbs_stored_t *entry)
+{
+    ngx_http_tccbs_stored_t  *spare;
 
-    /* a worker killed here leaves a list without it, never half of one */
-
-    ngx_memory_barrier();
-
-    *bucket = entry;
-
-    return entry;
+    while ((spare = ngx_http_tccbs_store_spare(entry)) != NULL) {
+        ngx_slab_free_locked(shpool, spare);
+    }
 }
 
 
@@ -542,6 +629,7 @@ ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
 
     ngx_memory_barrier();
 
+    ngx_http_tccbs_store_unreserve(shpool, entry);
     ngx_http_tccbs_store_clear(shpool, entry);
     ngx_slab_free_locked(shpool, entry);
 }

@@ -33,6 +33,7 @@ typedef enum {
 
 struct ngx_http_tccbs_stored_s {
     ngx_http_tccbs_stored_t *next;            /* in its bucket */
+    ngx_http_tccbs_stored_t *spare;           /* reserved while it is flying */
     u_char                   key[NGX_TCCBS_SHA256_LEN];
     u_char                   call[NGX_TCCBS_SHA256_LEN];  /* region: of it */
     u_char                   id[NGX_TCCBS_UUID_LEN];  /* of the first call */
@@ -62,17 +63,26 @@ typedef struct {
 
 
 /*
- * Claims the digest for a call of this process.  "waited" says that the caller
- * has seen it flying before; "hold" is for a call whose owner died, in seconds.
+ * Claims the digest for a call of this process.  "call" is the digest of a call
+ * whose reserve is used, or NULL; "waited" says that the caller has seen it
+ * flying before; "hold" is for a call whose owner died, in seconds.
  *
  * NGX_OK: it is flying now, "*entry" is the caller's; NGX_AGAIN: somebody
  * else's is flying; NGX_DONE: answered, "found" has the answer; NGX_BUSY: held;
  * NGX_DECLINED: the zone is full; NGX_ERROR: no memory in "pool".
  */
 ngx_int_t ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
-    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id, ngx_uint_t waited,
-    time_t hold, ngx_pool_t *pool, ngx_http_tccbs_stored_t **entry,
-    ngx_http_tccbs_found_t *found);
+    const u_char key[NGX_TCCBS_SHA256_LEN], const u_char *call, ngx_str_t *id,
+    ngx_uint_t waited, time_t hold, ngx_pool_t *pool,
+    ngx_http_tccbs_stored_t **entry, ngx_http_tccbs_found_t *found);
+
+/*
+ * Room for "n" entries that may have to be made for a call that is flying, when
+ * nobody can say what became of it: NGX_OK, or NGX_DECLINED when the zone has
+ * none.  What is not used is given back when the call ends.
+ */
+ngx_int_t ngx_http_tccbs_store_reserve(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_stored_t *entry, ngx_uint_t n);
 
 /*
  * Without claiming it: NGX_BUSY when the digest is held; NGX_DONE when it was

@@ -45,6 +45,50 @@ is(scalar(() = $t->emulated), $before, 'nothing was sent');
 is($t->call('DescribeSnapshots', {}, region => 'ap-beijing')->{code}, '',
     'looks need no room');
 
+# a copy that is under way when the room ends, and of which nobody can say what
+# became: each of its regions is held, for copies with another name too
+
+my $h = TCCBS::Test->new(exempt => [ qr/no memory/ ]);
+
+$h->run(zone => 'tccbs_zone tccbs:256k;',
+    location => 'tccbs_replay_window 2s; tccbs_hold 1h;');
+
+my $left = copy(DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]);
+my $caller = $h->client;
+
+$h->faults({ kind => 'hold+drop_in_header' });
+$caller->send($caller->request($action, $left));
+$h->wait_for(sub { grep { ($_->{body} // '') =~ /$left->{SnapshotId}/ }
+    $h->emulated });
+
+$client = $h->client;
+
+for (1 .. 900) {
+    $full = $client->call($action, copy());
+    last if $full->{code} ne '';
+}
+
+is($full->{code}, 'ServiceUnavailable', 'no room beside one in flight');
+
+$h->release;
+is($caller->answer->{code}, 'InternalError.ComponentError',
+    'its outcome is unknown');
+
+ok($h->wait_for(sub { !grep { $h->call($action, copy())->{code} } 1 .. 20 }),
+    'there is room again');
+
+$before = () = $h->emulated;
+
+for my $region (@{$left->{DestinationRegions}}) {
+    my $r = $h->call($action, { %$left, DestinationRegions => [ $region ],
+        SnapshotName => 'another' });
+    is($r->{code}, 'InternalError.ComponentError', "$region is held");
+    like($r->{message}, qr/takes the call again in/, 'and says for how long');
+}
+
+is(scalar(() = $h->emulated), $before, 'nothing of it was sent again');
+$h->finish;
+
 # signatures: none is forgotten while it is good, even when there is no room
 
 my $s = TCCBS::Test->new;

@@ -67,8 +67,8 @@ claim(ngx_uint_t n, ngx_uint_t call, ngx_uint_t waited)
 {
     ngx_memzero(&found, sizeof(found));
 
-    return ngx_http_tccbs_store_claim(&zone, key(n), id(call), waited, HOLD,
-                                      pool, &mine, &found);
+    return ngx_http_tccbs_store_claim(&zone, key(n), NULL, id(call), waited,
+                                      HOLD, pool, &mine, &found);
 }
 
 
@@ -369,6 +369,76 @@ test_room(void)
 }
 
 
+/* Room for what may have to be held is there when nothing else has any. */
+
+static ngx_int_t
+claim_for(ngx_uint_t call, ngx_uint_t n)
+{
+    u_char                    digest[NGX_TCCBS_SHA256_LEN];
+    ngx_http_tccbs_stored_t  *entry;
+
+    ngx_memcpy(digest, key(call), sizeof(digest));
+
+    return ngx_http_tccbs_store_claim(&zone, key(n), digest, id(call), 0, HOLD,
+                                      pool, &entry, &found);
+}
+
+
+static void
+test_reserve(void)
+{
+    ngx_uint_t                i;
+    ngx_http_tccbs_stored_t  *call;
+
+    start();
+
+    (void) claim(1, 1, 0);
+    call = mine;
+    ok(ngx_http_tccbs_store_reserve(&zone, call, 2) == NGX_OK && slab->n == 3,
+       "room for two");
+
+    for (i = 0; slab->n < BLOCKS; i++) {
+        (void) claim(10 + i, 10 + i, 0);
+    }
+
+    ok(claim(100, 100, 0) == NGX_DECLINED && claim_for(2, 100) == NGX_DECLINED,
+       "others find none");
+    ok(claim_for(1, 50) == NGX_OK && claim_for(1, 51) == NGX_OK,
+       "the call has it");
+    ok(claim_for(1, 52) == NGX_DECLINED && slab->n == BLOCKS, "and no more");
+    ok(claim_for(1, 50) == NGX_AGAIN && of(1), "it is found as any other");
+
+    ngx_http_tccbs_store_forget(&zone, call);
+    ok(slab->n == BLOCKS - 1 && claim(50, 9, 0) == NGX_AGAIN,
+       "what was made of it stays");
+
+    /* what is not used is given back, however the call ends */
+
+    start();
+
+    (void) claim(1, 1, 0);
+    (void) ngx_http_tccbs_store_reserve(&zone, mine, 4);
+    answer("x", 0);
+    ok(slab->n == 2, "answered");
+
+    (void) claim(2, 2, 0);
+    (void) ngx_http_tccbs_store_reserve(&zone, mine, 4);
+    hold(2, "");
+    ok(slab->n == 3, "held");
+
+    (void) claim(3, 3, 0);
+    (void) ngx_http_tccbs_store_reserve(&zone, mine, 4);
+    ngx_http_tccbs_store_forget(&zone, mine);
+    ok(slab->n == 3, "forgotten");
+
+    (void) claim(3, 3, 0);
+    ok(ngx_http_tccbs_store_reserve(&zone, mine, BLOCKS) == NGX_DECLINED,
+       "more than there is");
+    ngx_http_tccbs_store_forget(&zone, mine);
+    ok(slab->n == 3, "keeps nothing");
+}
+
+
 int
 main(void)
 {
@@ -380,6 +450,7 @@ main(void)
     test_made();
     test_dead();
     test_room();
+    test_reserve();
 
     ngx_destroy_pool(pool);
 
