@@ -53,14 +53,17 @@ fuzz: deps
 	$(MAKE) all fuzzers
 	tools/fuzz -t $(FUZZ_TIME)
 
-# nginx in one process, which needs its source: NGX_SRC, or that of Debian
+# nginx in one process, which needs its source: NGX_SRC, or that of Debian.
+# "-n 0" is the corpus alone, which must pass.
+
+FUZZ_HOW =	-t $(FUZZ_TIME)
 
 fuzz-whole:
 	tools/deps fuzz
 	@mkdir -p $(OBJS)
 	$(if $(NGX_SRC),,tools/nginx-source $(OBJS)/nginx-src)
 	tools/fuzz-whole $(or $(NGX_SRC),$(OBJS)/nginx-src) $(OBJS)
-	tools/fuzz -t $(FUZZ_TIME) whole
+	tools/fuzz $(FUZZ_HOW) whole
 
 FUZZ_SECONDS =	60
 
