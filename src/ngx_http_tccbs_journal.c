@@ -47,6 +47,9 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_tccbs_journal_create(u_char *path, ngx_log_t *log);
+static void ngx_http_tccbs_journal_appear(ngx_str_t *path, ngx_uid_t user,
+    ngx_log_t *log);
+static ngx_uid_t ngx_http_tccbs_journal_user(volatile ngx_cycle_t *cycle);
 static char *ngx_http_tccbs_journal_pool(ngx_conf_t *cf,
     ngx_http_tccbs_journal_conf_t *conf);
 static void ngx_http_tccbs_journal_flush(ngx_open_file_t *file,
@@ -126,6 +129,46 @@ ngx_http_tccbs_journal_create(u_char *path, ngx_log_t *log)
 
 
 /*
+ * A new file that is its user's from its first moment: a worker that looks
+ * between its creation and chown() could not open it.  Where this cannot be had
+ * it is created as any other.
+ */
+
+static void
+ngx_http_tccbs_journal_appear(ngx_str_t *path, ngx_uid_t user, ngx_log_t *log)
+{
+    u_char    *name;
+    ngx_fd_t   fd;
+
+    name = ngx_alloc(path->len + sizeof(".new"), log);
+    if (name == NULL) {
+        return;
+    }
+
+    ngx_sprintf(name, "%V.new%Z", path);
+
+    (void) ngx_delete_file(name);
+
+    fd = open((char *) name, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0640);
+
+    if (fd != NGX_INVALID_FILE) {
+
+        if (fchown(fd, user, -1) == -1
+            || link((char *) name, (char *) path->data) == -1)
+        {
+            ngx_log_error(NGX_LOG_NOTICE, log, ngx_errno,
+                          "\"%V\" is not its user's at once", path);
+        }
+
+        (void) close(fd);
+        (void) ngx_delete_file(name);
+    }
+
+    ngx_free(name);
+}
+
+
+/*
  * A pool of one thread, so that a disk that hangs holds up nothing else; it is
  * declared as the user would do it.
  */
@@ -184,8 +227,18 @@ ngx_http_tccbs_journal_pool(ngx_conf_t *cf,
 static void
 ngx_http_tccbs_journal_flush(ngx_open_file_t *file, ngx_log_t *log)
 {
+    ngx_uid_t  user;
+
     if (ngx_process == NGX_PROCESS_MASTER || ngx_process == NGX_PROCESS_SINGLE)
     {
+        user = ngx_http_tccbs_journal_user(ngx_cycle);
+
+        if (user != (ngx_uid_t) NGX_CONF_UNSET_UINT
+            && access((char *) file->name.data, F_OK) == -1)
+        {
+            ngx_http_tccbs_journal_appear(&file->name, user, log);
+        }
+
         (void) ngx_http_tccbs_journal_create(file->name.data, log);
     }
 
@@ -199,21 +252,34 @@ ngx_int_t
 ngx_http_tccbs_journal_own(ngx_cycle_t *cycle,
     ngx_http_tccbs_journal_conf_t *conf)
 {
-    ngx_core_conf_t  *ccf;
+    ngx_uid_t  user;
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    user = ngx_http_tccbs_journal_user(cycle);
 
-    if (geteuid() != 0 || ccf->user == (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+    if (user == (ngx_uid_t) NGX_CONF_UNSET_UINT) {
         return NGX_OK;
     }
 
-    if (fchown(conf->file->fd, ccf->user, -1) == -1) {
+    if (fchown(conf->file->fd, user, -1) == -1) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "fchown(\"%V\", %d) failed", &conf->path, ccf->user);
+                      "fchown(\"%V\", %d) failed", &conf->path, user);
         return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+/* The user that files are given to, or NGX_CONF_UNSET_UINT. */
+
+static ngx_uid_t
+ngx_http_tccbs_journal_user(volatile ngx_cycle_t *cycle)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    return geteuid() == 0 ? ccf->user : (ngx_uid_t) NGX_CONF_UNSET_UINT;
 }
 
 

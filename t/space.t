@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
+use TCCBS::Load;
 use TCCBS::Test qw/ copy /;
 
 my $action = 'CopySnapshotCrossRegions';
@@ -90,6 +91,41 @@ is(scalar(() = $records =~ /"kind":"outcome"/g), 90, 'and each outcome');
 is(scalar(() = $records =~ /"why":"stop"/g), 2, 'and how the workers ended');
 $t->{altered} = 1;
 $t->finish;
+
+# a worker that looks while the master makes the new file does not find one
+# that is not its own yet
+
+SKIP: {
+    skip 'no strace', 4 if !grep { -x "$_/strace" } split(/:/, $ENV{PATH});
+
+    $t = TCCBS::Test->new(oracle => 0);
+    $t->run;
+
+    my $strace = $t->spawn("$t->{dir}/strace.err", 'strace', '-o', '/dev/null',
+        '-e', 'trace=chown,fchown', '-e', 'inject=chown,fchown:delay_enter='
+        . 500000, '-p', $t->{pid});
+    $t->wait_for(sub { $t->slurp('strace.err') =~ /attached/ }, 10)
+        or die "strace does not start\n";
+
+    my @pids = TCCBS::Load::start($t, rate => 100, seconds => 3, clients => 8);
+
+    $t->wait_for(sub { $t->emulated });
+    rename("$t->{dir}/audit.jsonl", "$t->{dir}/audit.jsonl-1") or die;
+    kill 'USR1', $t->{pid};
+
+    is(TCCBS::Load::finish(@pids), 0, 'calls during a slow rotation');
+    is_deeply([ map { $_->{code} || $_->{error} || () }
+        TCCBS::Load::told($t) ], [], 'none is refused');
+    cmp_ok(-s "$t->{dir}/audit.jsonl", '>', 0, 'the new file is in use');
+
+    kill 'INT', $strace;
+    waitpid $strace, 0;
+    $t->settled;
+    intact('a slow rotation', map { "$t->{dir}/$_" } 'audit.jsonl-1',
+        'audit.jsonl');
+    $t->{altered} = 1;
+    $t->finish;
+}
 
 # copies to a syslog server, when they are durable
 
