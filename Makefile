@@ -158,7 +158,11 @@ $(OBJS)/unit/replay.t: $(OBJS)/pure/ngx_http_tccbs_replay.o
 $(OBJS)/unit/grant.t: $(OBJS)/pure/ngx_http_tccbs_grant.o
 $(OBJS)/unit/takeover.t: $(OBJS)/pure/ngx_http_tccbs_takeover.o
 
-# the one in which memory and OpenSSL fail; CALLS are those of t/unit/calls.h
+AUDIT =		audit batch chain heads
+
+$(OBJS)/unit/audit.t: $(AUDIT:%=$(OBJS)/pure/ngx_http_tccbs_%.o)
+
+# those in which memory and OpenSSL fail; CALLS are those of t/unit/calls.h
 
 FAILING =	ngx_palloc ngx_pnalloc ngx_pcalloc EVP_MD_fetch EVP_MD_CTX_new
 CALLS =		EVP_DigestInit_ex2 EVP_DigestUpdate EVP_DigestFinal_ex \
@@ -166,6 +170,8 @@ CALLS =		EVP_DigestInit_ex2 EVP_DigestUpdate EVP_DigestFinal_ex \
 
 $(OBJS)/unit/failing.t: UNIT_LIBS += $(FAILING:%=-Wl,--wrap=%) \
 		$(CALLS:%=-Wl,--wrap=%)
+
+$(OBJS)/unit/audit.t: UNIT_LIBS += $(CALLS:%=-Wl,--wrap=%)
 
 # the one that needs hiredis
 

@@ -393,14 +393,8 @@ ngx_http_tccbs_audit_rewritten(void)
 static void
 ngx_http_tccbs_audit_reopen(void)
 {
-    ngx_http_tccbs_audit_t  *audit;
-
-    audit = &ngx_http_tccbs_audit;
-
-    if (audit->conf && !audit->exiting) {
-        audit->rotate = 1;
-        ngx_http_tccbs_audit_kick();
-    }
+    ngx_http_tccbs_audit.rotate = 1;
+    ngx_http_tccbs_audit_kick();
 }
 
 
@@ -413,9 +407,7 @@ ngx_http_tccbs_audit_reopen(void)
 static void
 ngx_http_tccbs_audit_kick(void)
 {
-    if (!ngx_http_tccbs_audit.busy && !ngx_http_tccbs_audit.exiting) {
-        ngx_post_event(&ngx_http_tccbs_audit.turn, &ngx_posted_events);
-    }
+    ngx_post_event(&ngx_http_tccbs_audit.turn, &ngx_posted_events);
 }
 
 
@@ -426,7 +418,7 @@ ngx_http_tccbs_audit_turn_handler(ngx_event_t *ev)
 
     audit = &ngx_http_tccbs_audit;
 
-    if (audit->busy || audit->exiting) {
+    if (audit->busy) {
         return;
     }
 

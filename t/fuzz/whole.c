@@ -814,7 +814,14 @@ recorded(ngx_uint_t n)
             break;
         }
 
-        must(i < 200000);
+        if (i == 200000) {
+            fprintf(stderr, "%u intents, %u outcomes, %u sent, %zu of a line, "
+                    "%u quiet: %.*s\n", (unsigned) intents,
+                    (unsigned) outcomes, (unsigned) n, log.len,
+                    (unsigned) quiet, (int) log.len, log.data);
+            must(0);
+        }
+
         turn();
 
         if (quiet) {
