@@ -158,6 +158,9 @@ $(OBJS)/unit/replay.t: $(OBJS)/pure/ngx_http_tccbs_replay.o
 $(OBJS)/unit/grant.t: $(OBJS)/pure/ngx_http_tccbs_grant.o
 $(OBJS)/unit/takeover.t: $(OBJS)/pure/ngx_http_tccbs_takeover.o
 
+$(OBJS)/unit/heads.t: $(OBJS)/pure/ngx_http_tccbs_heads.o
+$(OBJS)/unit/heads.t: UNIT_LIBS += -Wl,--wrap=kill
+
 # the one in which memory and OpenSSL fail; CALLS are those of t/unit/calls.h
 
 FAILING =	ngx_palloc ngx_pnalloc ngx_pcalloc EVP_MD_fetch EVP_MD_CTX_new
