@@ -460,10 +460,6 @@ ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx,
 {
     struct stat  path;
 
-    if (fstat(ctx->fd, file) == -1) {
-        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
-    }
-
     if (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_REOPEN) {
 
         if (ngx_http_tccbs_journal_again(ctx, file) == NGX_OK) {
@@ -472,14 +468,19 @@ ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx,
 
         /* renamed once more and not made again yet: the old one is as good */
 
-        if (ctx->err != NGX_ENOENT || file->st_nlink == 0
-            || (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL))
+        if (ctx->err != NGX_ENOENT
+            || (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL)
+            || fstat(ctx->fd, file) == -1 || file->st_nlink == 0)
         {
             return NGX_ERROR;
         }
 
         ctx->failed = NULL;
         return NGX_OK;
+    }
+
+    if (fstat(ctx->fd, file) == -1) {
+        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
     }
 
     if (file->st_nlink == 0) {
