@@ -162,6 +162,18 @@ AUDIT =		audit batch chain heads
 
 $(OBJS)/unit/audit.t: $(AUDIT:%=$(OBJS)/pure/ngx_http_tccbs_%.o)
 
+$(OBJS)/unit/heads.t: $(OBJS)/pure/ngx_http_tccbs_heads.o
+$(OBJS)/unit/heads.t: UNIT_LIBS += -Wl,--wrap=kill
+
+# the one in which system calls fail; the names are those of 64-bit offsets
+
+FILES =		open64 close fstat64 stat64 access write fdatasync fsync \
+		fallocate64 fstatvfs64 fchown link unlink geteuid \
+		ngx_pnalloc ngx_tccbs_gcra_now
+
+$(OBJS)/unit/journal.t: $(OBJS)/pure/ngx_http_tccbs_journal.o
+$(OBJS)/unit/journal.t: UNIT_LIBS += $(FILES:%=-Wl,--wrap=%)
+
 # those in which memory and OpenSSL fail; CALLS are those of t/unit/calls.h
 
 FAILING =	ngx_palloc ngx_pnalloc ngx_pcalloc EVP_MD_fetch EVP_MD_CTX_new

@@ -28,8 +28,10 @@ ngx_http_tccbs_heads_take(ngx_shm_zone_t *zone,
 
     head = ngx_http_tccbs_heads_place(shpool->data);
 
-    head->owner = ngx_pid;
-    ngx_memcpy(head->chain, chain, sizeof(head->chain));
+    if (head) {
+        head->owner = ngx_pid;
+        ngx_memcpy(head->chain, chain, sizeof(head->chain));
+    }
 
     ngx_shmtx_unlock(&shpool->mutex);
 
@@ -43,6 +45,10 @@ ngx_http_tccbs_heads_publish(ngx_shm_zone_t *zone,
     const u_char hash[NGX_TCCBS_SHA256_LEN])
 {
     ngx_slab_pool_t  *shpool;
+
+    if (head == NULL) {
+        return;
+    }
 
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
@@ -85,6 +91,10 @@ ngx_http_tccbs_heads_ended(ngx_shm_zone_t *zone,
 
     if (head == NULL) {
         head = ngx_http_tccbs_heads_take(zone, chain);
+
+        if (head == NULL) {
+            return;
+        }
     }
 
     ngx_http_tccbs_heads_publish(zone, head, seq, hash);
@@ -119,7 +129,11 @@ ngx_http_tccbs_heads_copy(ngx_shm_zone_t *zone,
 }
 
 
-/* A free place, or that of the chain that ended first. */
+/*
+ * A free place, or that of the chain that began first of those that ended.  The
+ * place of a worker that lives is never given away: it would go on to publish
+ * its end there, under the name of the other chain.
+ */
 
 static ngx_http_tccbs_head_t *
 ngx_http_tccbs_heads_place(ngx_http_tccbs_shm_t *shm)
@@ -127,7 +141,7 @@ ngx_http_tccbs_heads_place(ngx_http_tccbs_shm_t *shm)
     ngx_uint_t              i;
     ngx_http_tccbs_head_t  *head, *place;
 
-    place = &shm->heads[0];
+    place = NULL;
 
     for (i = 0; i < NGX_HTTP_TCCBS_HEADS; i++) {
 
@@ -138,13 +152,17 @@ ngx_http_tccbs_heads_place(ngx_http_tccbs_shm_t *shm)
             break;
         }
 
-        if (head->age < place->age
+        if ((place == NULL || head->age < place->age)
             && (head->owner == 0
                 || (kill((pid_t) head->owner, 0) == -1
                     && ngx_errno == ESRCH)))
         {
             place = head;
         }
+    }
+
+    if (place == NULL) {
+        return NULL;
     }
 
     ngx_memzero(place, sizeof(ngx_http_tccbs_head_t));

@@ -22,10 +22,14 @@
  * names it.
  */
 
-/* "chain" begins here; with "seq" and "hash" 0 until something is durable. */
+/*
+ * "chain" begins here; with "seq" and "hash" 0 until something is durable.
+ * NULL when all places are those of processes that live: others do not name it.
+ */
 ngx_http_tccbs_head_t *ngx_http_tccbs_heads_take(ngx_shm_zone_t *zone,
     const u_char chain[NGX_HTTP_TCCBS_CHAIN_LEN]);
 
+/* Nothing is done when "head" is NULL. */
 void ngx_http_tccbs_heads_publish(ngx_shm_zone_t *zone,
     ngx_http_tccbs_head_t *head, uint64_t seq,
     const u_char hash[NGX_TCCBS_SHA256_LEN]);

@@ -63,12 +63,11 @@ static ngx_int_t ngx_http_tccbs_journal_look(
     ngx_http_tccbs_journal_task_t *ctx, struct stat *file);
 static ngx_int_t ngx_http_tccbs_journal_again(
     ngx_http_tccbs_journal_task_t *ctx, struct stat *file);
-static ngx_int_t ngx_http_tccbs_journal_reserve(
-    ngx_http_tccbs_journal_task_t *ctx, off_t size);
+static void ngx_http_tccbs_journal_reserve(ngx_http_tccbs_journal_task_t *ctx,
+    off_t size);
 static ngx_int_t ngx_http_tccbs_journal_put(ngx_http_tccbs_journal_task_t *ctx,
     const u_char *p, size_t len);
-static ngx_int_t ngx_http_tccbs_journal_sync(
-    ngx_http_tccbs_journal_task_t *ctx);
+static void ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx);
 static ngx_int_t ngx_http_tccbs_journal_fail(
     ngx_http_tccbs_journal_task_t *ctx, const char *what);
 static void ngx_http_tccbs_journal_done(ngx_event_t *ev);
@@ -434,15 +433,19 @@ ngx_http_tccbs_journal_thread(void *data, ngx_log_t *log)
 
     struct stat  file;
 
-    if (ngx_http_tccbs_journal_look(ctx, &file) == NGX_OK
-        && ngx_http_tccbs_journal_reserve(ctx, file.st_size) == NGX_OK
-        && ctx->len
-        && (!(ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL)
-            || ngx_http_tccbs_journal_put(ctx, (u_char *) "\n", 1) == NGX_OK)
-        && ngx_http_tccbs_journal_put(ctx, ctx->data, ctx->len) == NGX_OK
-        && ctx->sync)
-    {
-        (void) ngx_http_tccbs_journal_sync(ctx);
+    if (ngx_http_tccbs_journal_look(ctx, &file) == NGX_OK) {
+
+        ngx_http_tccbs_journal_reserve(ctx, file.st_size);
+
+        if (ctx->len
+            && (!(ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL)
+                || ngx_http_tccbs_journal_put(ctx, (u_char *) "\n", 1)
+                   == NGX_OK)
+            && ngx_http_tccbs_journal_put(ctx, ctx->data, ctx->len) == NGX_OK
+            && ctx->sync)
+        {
+            ngx_http_tccbs_journal_sync(ctx);
+        }
     }
 
     ctx->done = 1;
@@ -457,10 +460,6 @@ ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx,
 {
     struct stat  path;
 
-    if (fstat(ctx->fd, file) == -1) {
-        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
-    }
-
     if (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_REOPEN) {
 
         if (ngx_http_tccbs_journal_again(ctx, file) == NGX_OK) {
@@ -469,14 +468,19 @@ ngx_http_tccbs_journal_look(ngx_http_tccbs_journal_task_t *ctx,
 
         /* renamed once more and not made again yet: the old one is as good */
 
-        if (ctx->err != NGX_ENOENT || file->st_nlink == 0
-            || (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL))
+        if (ctx->err != NGX_ENOENT
+            || (ctx->flags & NGX_HTTP_TCCBS_JOURNAL_SEAL)
+            || fstat(ctx->fd, file) == -1 || file->st_nlink == 0)
         {
             return NGX_ERROR;
         }
 
         ctx->failed = NULL;
         return NGX_OK;
+    }
+
+    if (fstat(ctx->fd, file) == -1) {
+        return ngx_http_tccbs_journal_fail(ctx, "fstat()");
     }
 
     if (file->st_nlink == 0) {
@@ -527,17 +531,17 @@ ngx_http_tccbs_journal_again(ngx_http_tccbs_journal_task_t *ctx,
  * room on a disk that fills up: they are taken before an intent is durable.
  */
 
-static ngx_int_t
+static void
 ngx_http_tccbs_journal_reserve(ngx_http_tccbs_journal_task_t *ctx, off_t size)
 {
     struct statvfs  fs;
 
     if (ctx->reserve == 0) {
-        return NGX_OK;
+        return;
     }
 
     if (size + (off_t) (ctx->len + ctx->reserve) <= ctx->reserved) {
-        return NGX_OK;
+        return;
     }
 
     if (fallocate(ctx->fd, FALLOC_FL_KEEP_SIZE, size,
@@ -545,19 +549,16 @@ ngx_http_tccbs_journal_reserve(ngx_http_tccbs_journal_task_t *ctx, off_t size)
         == 0)
     {
         ctx->reserved = size + ctx->len + 2 * ctx->reserve;
-        return NGX_OK;
+        return;
     }
 
     if (ngx_errno == EOPNOTSUPP && fstatvfs(ctx->fd, &fs) == 0
         && (uint64_t) fs.f_bavail * fs.f_frsize > ctx->len + 2 * ctx->reserve)
     {
-        return NGX_OK;
+        return;
     }
 
     ctx->found |= NGX_HTTP_TCCBS_JOURNAL_FULL;
-    ctx->err = ngx_errno;
-
-    return NGX_OK;
 }
 
 
@@ -589,7 +590,7 @@ ngx_http_tccbs_journal_put(ngx_http_tccbs_journal_task_t *ctx,
 
 /* A new file is durable when its directory is. */
 
-static ngx_int_t
+static void
 ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
 {
     ngx_fd_t  dir;
@@ -599,14 +600,15 @@ ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
 
     while (fdatasync(ctx->fd) == -1) {
         if (ngx_errno != NGX_EINTR) {
-            return ngx_http_tccbs_journal_fail(ctx, "fdatasync()");
+            (void) ngx_http_tccbs_journal_fail(ctx, "fdatasync()");
+            return;
         }
     }
 
     ctx->synced = ngx_tccbs_gcra_now() - start + 1;
 
     if (!ctx->fresh) {
-        return NGX_OK;
+        return;
     }
 
     dir = open(ctx->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
@@ -614,7 +616,8 @@ ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
     /* a worker that may not read the directory has a file that master made */
 
     if (dir == NGX_INVALID_FILE && ngx_errno != EACCES) {
-        return ngx_http_tccbs_journal_fail(ctx, "open() of the directory of");
+        (void) ngx_http_tccbs_journal_fail(ctx, "open() of the directory of");
+        return;
     }
 
     if (dir != NGX_INVALID_FILE) {
@@ -628,8 +631,6 @@ ngx_http_tccbs_journal_sync(ngx_http_tccbs_journal_task_t *ctx)
     }
 
     ctx->fresh = (ctx->failed != NULL);
-
-    return ctx->fresh ? NGX_ERROR : NGX_OK;
 }
 
 
