@@ -137,7 +137,7 @@ ngx_tccbs_tc3_skip(u_char **p, u_char *last, const char *text)
 }
 
 
-/* A field of visible characters without "/" and "," up to "stop". */
+/* A field of visible characters without "," up to "stop". */
 
 static ngx_uint_t
 ngx_tccbs_tc3_until(u_char **pp, u_char *last, u_char stop, ngx_str_t *field)
@@ -152,7 +152,7 @@ ngx_tccbs_tc3_until(u_char **pp, u_char *last, u_char stop, ngx_str_t *field)
             break;
         }
 
-        if (*p <= ' ' || *p >= 0x7f || *p == '/' || *p == ',') {
+        if (*p <= ' ' || *p >= 0x7f || *p == ',') {
             return 0;
         }
     }

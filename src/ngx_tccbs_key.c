@@ -128,12 +128,12 @@ ngx_tccbs_key_expires(const ngx_str_t *text)
     t = timegm(&same);
 
     /*
-     * The 31st of February would become a day of March, the second 60 one of
-     * another minute.
+     * The 31st of February would become a day of March, the hour 24 one of
+     * another day, the second 60 one of another minute.
      */
 
     if (t <= 0 || same.tm_mon != tm.tm_mon || same.tm_mday != tm.tm_mday
-        || same.tm_hour != tm.tm_hour || same.tm_min != tm.tm_min)
+        || same.tm_min != tm.tm_min)
     {
         return NGX_ERROR;
     }

@@ -95,6 +95,7 @@ test_expires(void)
         { "2026-12/31", NGX_ERROR },
         { "20a6-12-31", NGX_ERROR },
         { "2026-1 -31", NGX_ERROR },
+        { "2026-1/-30", NGX_ERROR },
         { "2026-12--1", NGX_ERROR },
         { "2026-00-01", NGX_ERROR },
         { "2026-13-01", NGX_ERROR },

@@ -179,8 +179,9 @@ judged(const char *pattern, const char *id)
 static void
 test_patterns(void)
 {
-    int   i, k, n, wrong, yes;
-    char  pattern[12], id[12];
+    int                  i, k, n, wrong, yes;
+    char                 pattern[12], id[12];
+    ngx_tccbs_verdict_t  verdict;
 
     allowed();
     list(&policy.snapshots, patterns, 1);
@@ -195,6 +196,14 @@ test_patterns(void)
     ok(!judged("", "snap-abcd") && judged("", ""), "nothing for nothing");
     ok(judged("*ab*ab", "abxabab"), "the last one grows");
     ok(!judged("snap-a*c", "snap-abcd"), "to the end");
+
+    /* what is behind the end of a pattern is no part of it */
+
+    call.snapshot = str("snap-abcd");
+    patterns[0] = bytes("snap-*", 5);
+    ok(ngx_tccbs_policy(&policy, &call, &verdict) != NGX_OK, "a star behind");
+    patterns[0] = bytes("snap-abcd", 5);
+    ok(ngx_tccbs_policy(&policy, &call, &verdict) != NGX_OK, "the rest behind");
 
     wrong = 0;
     yes = 0;

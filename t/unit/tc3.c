@@ -453,6 +453,7 @@ static const char  *malformed[] = {
     CRED "SignedHeaders=content-type;host;x tc, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x_tc, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x:tc, Signature=" SIG,
+    CRED "SignedHeaders=content-type;host;x.tc, Signature=" SIG,
     CRED "SignedHeaders=content-type/host, Signature=" SIG,
     CRED "SignedHeaders=content-type;host;x{tc, Signature=" SIG,
     CRED "SignedHeaders=content-type;hos;host;ho, Signature=" SIG,
@@ -508,6 +509,29 @@ test_grammar(void)
     ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_OK
        && is(&auth.names[2], "x-a9"), "a digit in a name");
 
+    s = str(CRED "SignedHeaders=content-type;host;host-x, Signature=" SIG);
+    ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_OK
+       && is(&auth.names[2], "host-x"), "a name that begins as the last one");
+
+    /* each beginning of it, which what is behind it must not complete */
+
+    s = str(GOOD SIG);
+    i = s.len;
+
+    while (s.len-- > 0
+           && ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_DECLINED)
+    {
+        i--;
+    }
+
+    ok(i == 0, "%u bytes less are not good", (unsigned) i);
+
+    s = str(CRED);
+    s.len = sizeof("TC3-HMAC-SHA256") - 1;
+    ok(ngx_tccbs_tc3_parse(&auth, &s, &why) == NGX_DECLINED
+       && is(&why, "the algorithm must be TC3-HMAC-SHA256"), "nor is a blank "
+       "behind the end");
+
     memset(text, 0, sizeof(text));
     strcpy(text, TC3 "Credential=");
     memset(text + strlen(text), 'a', 2048);
@@ -542,6 +566,11 @@ test_headers(void)
     static const ngx_str_t   three[] = {
         ngx_string("content-type"), ngx_string("host"),
         ngx_string("x-tc-action")
+    };
+
+    static const char       *ports[] = {
+        "cbs.example:8443", "cbs.example:", "cbs.example:8x", "cbs.example8",
+        "cbs.example::1"
     };
 
     date = str("2026-01-01");
@@ -583,6 +612,22 @@ test_headers(void)
         rc = ngx_tccbs_tc3_verify(&mac, &auth, &req, NULL, 0, pool);
         ok(rc == ((i == 3) ? NGX_OK : NGX_DECLINED), "verified %d", (int) i);
     }
+
+    /* a port that is not signed must be one */
+
+    for (i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+
+        headers[1].value = str("cbs.example");
+        (void) ngx_tccbs_tc3_sign(&mac, auth.signature, &req, &date, &service,
+                                  names, 2, pool);
+
+        headers[1].value = str(ports[i]);
+        rc = ngx_tccbs_tc3_verify(&mac, &auth, &req, NULL, 0, pool);
+        ok(rc == ((i == 0) ? NGX_OK : NGX_DECLINED), "%s is cbs.example: %d",
+           ports[i], (int) rc);
+    }
+
+    headers[1].value = str("cbs.example");
 
     /* blanks around a value, and its case, are no part of it */
 
