@@ -31,6 +31,8 @@
 
 #define BUF       65536
 #define AUDIT     (16 << 20)
+#define BUSY      2000
+#define ROUNDS    600000
 #define SECRET    "fuzz-central-secret-000000000000"
 #define KEY       "fuzz-gateway-secret-000000000000"
 
@@ -47,6 +49,7 @@ static void spill(const char *dir, const char *name, const char *text);
 static void request(fuzz_t *f, text_t *out);
 static void put(text_t *out, const void *data, size_t len);
 static void sign(text_t *out, size_t from);
+static void rest(ngx_uint_t rounds);
 static void turn(void);
 static void upstream(const ngx_str_t *answer);
 static void forwarded(text_t *in);
@@ -276,7 +279,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     for (i = 0; !closed || ngx_cycle->free_connection_n != idle; i++) {
 
-        must(i < 200000);
+        must(i < ROUNDS);
+        rest(i);
 
         if (at < client_out.len) {
             n = send(fd, client_out.data + at, client_out.len - at,
@@ -499,6 +503,17 @@ sign(text_t *out, size_t from)
 
     ngx_tccbs_mac_free(&mac);
     ngx_destroy_pool(pool);
+}
+
+
+/* The thread that writes the log needs its time when it is not there at once. */
+
+static void
+rest(ngx_uint_t rounds)
+{
+    if (rounds > BUSY) {
+        usleep(100);
+    }
 }
 
 
@@ -820,7 +835,7 @@ recorded(ngx_uint_t n)
             break;
         }
 
-        if (i == 200000) {
+        if (i == ROUNDS) {
             fprintf(stderr, "%u intents, %u outcomes, %u sent, %zu of a line, "
                     "%u quiet: %.*s\n", (unsigned) intents,
                     (unsigned) outcomes, (unsigned) n, log.len,
@@ -829,10 +844,7 @@ recorded(ngx_uint_t n)
         }
 
         turn();
-
-        if (quiet) {
-            usleep(100);
-        }
+        rest(quiet ? ROUNDS : i);
     }
 
     if (large) {

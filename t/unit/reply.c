@@ -68,22 +68,36 @@ test_envelope(void)
     char               text[200];
     ngx_tccbs_reply_t  reply;
 
-    const char  *bad[] = {
-        "", "x", "null", "[]", "{}", "{\"Response\":null}",
-        "{\"Response\":[]}", "{\"Response\":\"x\"}", "{\"Response\":{}}",
-        "{\"Response\":{\"RequestId\":null}}",
-        "{\"Response\":{\"RequestId\":1}}",
-        "{\"Response\":{\"RequestId\":\"\"}}",
-        "{\"Response\":{\"RequestId\":\"a b\"}}",
-        "{\"Response\":{\"RequestId\":\"a\\u007f\"}}",
-        "{\"Response\":{\"RequestId\":\"\\u00e9\"}}",
-        "{\"Response\":{" ID "}}",
-        SET(GOOD) "x"
+    struct {
+        const char  *text;
+        const char  *why;
+    } bad[] = {
+        { "", "no valid JSON" },
+        { "x", "no valid JSON" },
+        { SET(GOOD) "x", "no valid JSON" },
+        { "null", "no Response" },
+        { "[]", "no Response" },
+        { "{}", "no Response" },
+        { "{\"Response\":null}", "no Response" },
+        { "{\"Response\":[]}", "no Response" },
+        { "{\"Response\":\"x\"}", "no Response" },
+        { "{\"Response\":{}}", "no RequestId" },
+        { "{\"Response\":{\"RequestId\":null}}", "no RequestId" },
+        { "{\"Response\":{\"RequestId\":1}}", "no RequestId" },
+        { "{\"Response\":{\"RequestId\":\"\"}}", "no RequestId" },
+        { "{\"Response\":{\"RequestId\":\"a b\"}}", "no RequestId" },
+        { "{\"Response\":{\"RequestId\":\"a\\u007f\"}}", "no RequestId" },
+        { "{\"Response\":{\"RequestId\":\"\\u00e9\"}}", "no RequestId" }
     };
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        expect(NGX_TCCBS_UNKNOWN, bad[i]);
+        expect(NGX_TCCBS_UNKNOWN, bad[i].text);
+        ok(judge(&reply, 200, bad[i].text) == NGX_TCCBS_UNKNOWN
+           && reply.why && strcmp(reply.why, bad[i].why) == 0,
+           "since there is %s", bad[i].why);
     }
+
+    expect(NGX_TCCBS_UNKNOWN, "{\"Response\":{" ID "}}");
 
     for (i = 64; i <= 65; i++) {
         snprintf(text, sizeof(text), "{\"Response\":{\"RequestId\":\"%0*d\","

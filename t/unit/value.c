@@ -39,6 +39,8 @@ test_region(void)
     ok(!ngx_tccbs_region_valid(&s), "65 are too many");
     s = bytes("ap-x\0", 5);
     ok(!ngx_tccbs_region_valid(&s), "a zero at the end");
+    s = bytes("ap-x", 2);
+    ok(!ngx_tccbs_region_valid(&s), "what is behind it does not count");
 }
 
 
