@@ -241,10 +241,11 @@ test_look(void)
 static void
 test_mended(void)
 {
-    size_t             i;
-    ngx_str_t          text;
-    ngx_tccbs_out_t    out;
-    ngx_tccbs_reply_t  reply;
+    size_t              i;
+    ngx_str_t           text;
+    ngx_tccbs_out_t     out;
+    ngx_tccbs_reply_t   reply;
+    ngx_tccbs_result_t  two[2];
 
     const char  *cases[][2] = {
         { LOOK("\"Error\":null,\"SnapshotCopyResultSet\":[" GOOD "]"),
@@ -281,6 +282,32 @@ test_mended(void)
 
     ok(is(&text, SET("{\"Code\":\"Success\"," BJ ",\"Message\":\"\","
                      "\"SnapshotId\":\"snap-new1\"}")), "made of results");
+
+    two[0] = reply.per[0];
+    two[1] = reply.per[0];
+
+    ngx_tccbs_out_init(&out, pool, 100);
+    ngx_tccbs_reply_made(&out, &reply.tcid, two, 2);
+    text = ngx_tccbs_out_str(&out);
+
+    ok(memmem(text.data, text.len, "},{", 3) != NULL, "and of two");
+
+    /* of another call's answer nothing is mended */
+
+    call.action = NGX_TCCBS_DESCRIBE;
+    (void) judge(&reply, 200, LOOK("\"SnapshotSet\":[],\"TotalCount\":0,"
+                 "\"SnapshotCopyResultSet\":{\"a\":{\"Message\":null}}"));
+    call.action = NGX_TCCBS_COPY;
+
+    ngx_tccbs_out_init(&out, pool, 100);
+    ngx_tccbs_reply_write(&reply, &out);
+    text = ngx_tccbs_out_str(&out);
+
+    ok(memmem(text.data, text.len, "{\"Message\":null}", 16) != NULL,
+       "what is no set of results");
+
+    text = bytes("InternalError", 8);
+    ok(!ngx_tccbs_code_indefinite(&text), "a code ends where it ends");
 }
 
 
