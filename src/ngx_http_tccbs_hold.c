@@ -189,9 +189,10 @@ ngx_http_tccbs_hold_settle_tag(ngx_http_tccbs_hold_t *hold, ngx_str_t *tag,
         return NGX_ERROR;
     }
 
+    /* the answer there is the key of the region */
+
     if (ngx_http_tccbs_store_look(hold->zone, key, hold->pool, found)
-        != NGX_DONE
-        || found->answer.len != NGX_TCCBS_SHA256_LEN)
+        != NGX_DONE)
     {
         return NGX_DECLINED;
     }

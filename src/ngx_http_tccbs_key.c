@@ -398,8 +398,7 @@ ngx_http_tccbs_key_mac(ngx_http_tccbs_key_t *key, ngx_str_t *date,
         scope = &ngx_http_tccbs_scope_keys[ngx_http_tccbs_nkeys];
     }
 
-    if (service->len <= sizeof(scope->service)
-        && service->len == scope->len
+    if (service->len == scope->len
         && ngx_memcmp(scope->date, date->data, sizeof(scope->date)) == 0
         && ngx_memcmp(scope->service, service->data, service->len) == 0)
     {

@@ -62,8 +62,9 @@ ngx_http_tccbs_throttle(ngx_http_tccbs_ctx_t *ctx)
 
     budget = ctx->account->credential->budget[ctx->call.action];
 
-    if (ctx->attempt.rotated && !ctx->attempt.wrote) {
-        ctx->retry = ngx_http_tccbs_may_repeat(ctx, ++ctx->rotations);
+    if (ctx->outcome == NGX_TCCBS_NOT_SENT) {
+        ctx->retry = ctx->attempt.rotated
+                     && ngx_http_tccbs_may_repeat(ctx, ++ctx->rotations);
         return;
     }
 

@@ -36,7 +36,7 @@ static ngx_int_t ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone,
     time_t seconds, ngx_pool_t *pool, ngx_tccbs_json_t *intent,
     ngx_tccbs_json_t *outcome);
 static void ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent);
+    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_uint_t call);
 static void ngx_http_tccbs_restore_settled(void *data,
     ngx_http_tccbs_line_t *line);
 static ngx_int_t ngx_http_tccbs_restore_answer(
@@ -199,7 +199,7 @@ ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf, ngx_pool_t *pool,
     if ((!ngx_tccbs_is(&end, "success") && !ngx_tccbs_is(&end, "partial"))
         || age >= conf->window)
     {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     id = ngx_http_tccbs_restore_member(intent, "id");
@@ -226,6 +226,7 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
 {
     ngx_int_t          rc;
     ngx_str_t          end;
+    ngx_uint_t         known;
     ngx_pool_t        *pool;
     ngx_tccbs_json_t  *in, *out;
 
@@ -243,12 +244,20 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
     if (rc == NGX_OK) {
         end = ngx_http_tccbs_restore_member(out, "outcome");
 
-        if (end.len && !ngx_tccbs_is(&end, "unknown")) {
-            ngx_http_tccbs_restore_release(conf->zone, pool, in);
+        known = (end.len && !ngx_tccbs_is(&end, "unknown"));
+
+        if (known) {
+            ngx_http_tccbs_restore_release(conf->zone, pool, in, 0);
         }
 
         rc = ngx_http_tccbs_restore_end(conf, pool, in, out,
                               ngx_time() - ngx_http_tccbs_scan_time(outcome));
+
+        /* a call that has an answer, or is to get one, is at no moment free */
+
+        if (known && rc == NGX_DECLINED) {
+            ngx_http_tccbs_restore_release(conf->zone, pool, in, 1);
+        }
     }
 
     ngx_destroy_pool(pool);
@@ -365,9 +374,11 @@ ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
 }
 
 
+/* The regions, or the call. */
+
 static void
 ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone, ngx_pool_t *pool,
-    ngx_tccbs_json_t *intent)
+    ngx_tccbs_json_t *intent, ngx_uint_t call)
 {
     ngx_tccbs_json_t       *to;
     ngx_http_tccbs_hold_t   hold;
@@ -376,13 +387,16 @@ ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone, ngx_pool_t *pool,
         return;
     }
 
+    if (call) {
+        ngx_http_tccbs_store_release(zone, hold.call, &hold.id);
+        return;
+    }
+
     to = ngx_tccbs_json_get(intent, "to");
 
     for (to = to ? to->child : NULL; to; to = to->next) {
         ngx_http_tccbs_hold_release(&hold, &to->value);
     }
-
-    ngx_http_tccbs_store_release(zone, hold.call, &hold.id);
 }
 
 
@@ -466,7 +480,7 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_audit_conf_t *conf,
         || ngx_tccbs_unhex(key, call.data, sizeof(key)) != NGX_OK
         || set == NULL)
     {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     per = ngx_palloc(pool, set->n * sizeof(ngx_tccbs_result_t));
@@ -494,8 +508,12 @@ ngx_http_tccbs_restore_answer(ngx_http_tccbs_audit_conf_t *conf,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_tccbs_store_claim(conf->zone, key, NULL, id, 0, conf->hold,
-                                    pool, &entry, &found);
+    rc = ngx_http_tccbs_store_inherit(conf->zone, key, id, &entry);
+
+    if (rc != NGX_OK) {
+        rc = ngx_http_tccbs_store_claim(conf->zone, key, NULL, id, 0,
+                                        conf->hold, pool, &entry, &found);
+    }
 
     if (rc == NGX_OK) {
         ngx_http_tccbs_store_answer(conf->zone, entry,

@@ -36,6 +36,8 @@ static void ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry, ngx_str_t *id);
 static ngx_int_t ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e,
     ngx_pool_t *pool, ngx_http_tccbs_found_t *found);
+static ngx_uint_t ngx_http_tccbs_store_left(ngx_http_tccbs_stored_t *entry,
+    ngx_str_t *id);
 static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry,
     time_t hold);
 static void ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n);
@@ -401,6 +403,41 @@ ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
 }
 
 
+ngx_int_t
+ngx_http_tccbs_store_inherit(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id,
+    ngx_http_tccbs_stored_t **entry)
+{
+    ngx_int_t                 rc;
+    ngx_slab_pool_t          *shpool;
+    ngx_http_tccbs_stored_t  *e;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    e = ngx_http_tccbs_store_find(shpool->data, key);
+
+    if (e && ngx_http_tccbs_store_left(e, id)) {
+        ngx_http_tccbs_store_clear(shpool, e);
+
+        /* held, should this worker die as well */
+
+        e->sent = 1;
+        e->owner = ngx_pid;
+        e->state = NGX_HTTP_TCCBS_FLYING;
+
+        *entry = e;
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
 void
 ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
     const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id)
@@ -414,15 +451,26 @@ ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
 
     e = ngx_http_tccbs_store_find(shpool->data, key);
 
-    if (e && ngx_memcmp(e->id, id->data, sizeof(e->id)) == 0
-        && (e->state == NGX_HTTP_TCCBS_HELD
-            || (e->state == NGX_HTTP_TCCBS_FLYING
-                && kill((pid_t) e->owner, 0) == -1 && ngx_errno == ESRCH)))
-    {
+    if (e && ngx_http_tccbs_store_left(e, id)) {
         ngx_http_tccbs_store_free(shpool, e);
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+/* Whether it is of that call, and nobody is about to answer it. */
+
+static ngx_uint_t
+ngx_http_tccbs_store_left(ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
+{
+    if (ngx_memcmp(entry->id, id->data, sizeof(entry->id)) != 0) {
+        return 0;
+    }
+
+    return entry->state == NGX_HTTP_TCCBS_HELD
+           || (entry->state == NGX_HTTP_TCCBS_FLYING
+               && kill((pid_t) entry->owner, 0) == -1 && ngx_errno == ESRCH);
 }
 
 

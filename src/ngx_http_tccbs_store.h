@@ -103,8 +103,14 @@ ngx_int_t ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
 
 /*
  * What became of a call of a worker that is gone is known: its entry, which is
- * held or still flying, is freed.
+ * held or still flying, is ours to answer, and at no moment free.  NGX_OK, or
+ * NGX_DECLINED when there is none.
  */
+ngx_int_t ngx_http_tccbs_store_inherit(ngx_shm_zone_t *zone,
+    const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id,
+    ngx_http_tccbs_stored_t **entry);
+
+/* There is nothing to answer: such an entry is freed. */
 void ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
     const u_char key[NGX_TCCBS_SHA256_LEN], ngx_str_t *id);
 

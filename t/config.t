@@ -206,6 +206,27 @@ for my $case (@good) {
     is($rc, 0, 'allowed: environment') or diag($said);
 }
 
+# a module that nobody uses, in workers that start, are replaced and end
+
+{
+    my $idle = TCCBS::Test->new(oracle => 0);
+
+    $idle->{port} = TCCBS::Test::free_port();
+    $idle->file('nginx.conf', $idle->conf =~ s/^http \{.*//msr
+        . "http { access_log off; server { listen 127.0.0.1:$idle->{port};
+            location / { return 200 idle; } } }");
+    $idle->start;
+
+    like($idle->raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        raw_answer => 1, client => { plain => 1 })->{body}, qr/^idle$/,
+        'a module that is not used');
+    ok($idle->reload, 'a module that is not used: reloaded');
+    $idle->stop;
+    is(scalar(() = $idle->slurp('logs/error.log') =~ /exited with code 0/g), 2,
+        'a module that is not used: its workers end well');
+    $idle->finish;
+}
+
 # the audit file is not for everybody
 
 $t->check;

@@ -181,6 +181,40 @@ for my $which (0, 1) {
     }
 }
 
+# A worker that dies while an intent waits for the disk and another one, which
+# is behind it, was not even written: of that one there is no trace.
+
+{
+    my ($first, $second) = map { copy() } 1 .. 2;
+    my @clients = map { $t->client } 1 .. 2;
+    $_->connect for @clients;
+    my $closed = () = $t->audit(kind => 'recovery');
+    my $sent = () = $t->emulated;
+
+    delay(60_000);
+    $clients[0]->send($clients[0]->request($action, $first));
+    ok($t->wait_for(sub { grep { ($_->{snapshot} // '') eq
+        $first->{SnapshotId} } $t->audit(kind => 'intent') }),
+        'killed: an intent is written');
+    $clients[1]->send($clients[1]->request($action, $second));
+    page($t->client, 5);
+    unlike($t->slurp('audit.jsonl'), qr/"$second->{SnapshotId}"/,
+        'killed: another one is not');
+    delay(0);
+    $t->kill_worker;
+
+    ok($t->wait_for(sub { (() = $t->audit(kind => 'recovery')) > $closed }),
+        'killed: the first one is closed');
+    is(($t->audit(kind => 'recovery'))[-1]{outcome}, 'not-sent',
+        'killed: as one that was not sent');
+    is($t->call($action, $_)->{code}, '', 'killed: a call that can be repeated')
+        for $first, $second;
+    is(scalar(() = $t->emulated), $sent + 2, 'killed: each was sent once');
+    is(scalar(() = $t->audit(kind => 'recovery')), $closed + 1,
+        'killed: nothing is said of the second one');
+    ok($t->settled, 'killed: no intent is left open');
+}
+
 is($bad, '', "full at $points offsets: each outcome is recorded");
 
 TCCBS::Trust::figure('The audit log', 'a write cut short at an offset of a '

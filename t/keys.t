@@ -285,6 +285,9 @@ for my $case (
         qr/expected, each once/ ],
     [ 'no file', "AKIDgwodd nope:$t->{keys}{'team-dr'}{path}", '',
         qr/must be in a file of its own/ ],
+    [ 'no name of a file', 'AKIDgwodd file:', '',
+        qr/must be in a file of its own/ ],
+    [ 'no certificate', "$key cert=", '', qr/with quotes around/ ],
     [ 'parameter', "$key until=2026-12-31", '',
         qr/invalid parameter "until=2026-12-31".*"expires=date" or/ ],
 ) {
@@ -301,6 +304,22 @@ for my $case (
 is($rc, 0, 'an expired key is no error');
 like($said, qr/\[warn\].*the key "$first->{id}" has expired, remove it in/,
     'but said');
+
+# The key of a day is kept for a service whose name is short; one with a longer
+# name must not be written over it, and is as good or bad as any.
+
+for my $len (64, 65, 200) {
+    my $service = 's' x $len;
+    my %o = (host => "$service.test", service => $service);
+
+    is(with('second', %o)->{code}, '', "a service of $len bytes: $_")
+        for qw/ once again /;
+    is(with('second', %o, service => 's' x ($len - 1))->{code},
+        'AuthFailure.SignatureFailure', "another one than of $len bytes");
+    is(with('second', %o, secret => 'x' x 40)->{code},
+        'AuthFailure.SignatureFailure', "a wrong key, $len bytes");
+    is(with('second')->{code}, '', "the usual service after $len bytes");
+}
 
 # what a file of a key may hold
 

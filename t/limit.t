@@ -116,6 +116,10 @@ cmp_ok($r->{headers}{'retry-after'}, '<=', 86400, 'until midnight');
 is(call('daily')->{code}, '', 'five of five');
 is(call('daily')->{code}, 'LimitExceeded', 'and no more');
 
+is($t->call('DescribeSnapshots', { Limit => $_ }, region => 'ap-beijing',
+    client => { account => 'daily' })->{code}, '',
+    "a quota is one of copies: look $_") for 1 .. 9;
+
 # both or none: what the quota refused is not taken from the rate
 
 is(call('both')->{code}, '', "both: call $_") for 1 .. 2;

@@ -38,6 +38,8 @@ my %conf = (credential => "tccbs_credential prod {
 $t->run(%conf);
 
 my $strict = $t->another(%conf, http => "tccbs_redis $wire nodes=3;");
+my $denies = $t->another(%conf, http => "tccbs_redis $wire nodes=3
+    duplicates=local rates=deny;");
 
 sub call {
     my ($gateway, %o) = @_;
@@ -52,10 +54,10 @@ sub call {
 my $looks = 0;
 
 sub look {
-    my ($gateway) = @_;
+    my ($gateway, %o) = @_;
     my $start = time;
     my $r = $gateway->call('DescribeSnapshots', { Limit => ++$looks % 100 + 1 },
-        region => 'ap-beijing');
+        region => 'ap-beijing', %o);
     $r->{took} = time - $start;
     return $r;
 }
@@ -110,6 +112,8 @@ for my $fault (
     my $copy = call($t);
     my @refused = map { call($strict) } 1 .. 4;
     my $after = () = $t->emulated;
+    my $free = look($denies, client => { account => 'quota' });
+    my $bound = look($denies);
 
     is(scalar(grep { $_->{code} eq '' } @r), $calls, "$name: calls go on")
         or diag(join(' ', map { $_->{code} } @r));
@@ -123,6 +127,8 @@ for my $fault (
         "$name: copies are refused unless that is wanted")
         or diag(join(' ', map { $_->{code} } @refused));
     is($after, $sent + $calls + 1, "$name: and not sent");
+    is($bound->{code}, 'ServiceUnavailable', "$name: so are looks, likewise");
+    is($free->{code}, '', "$name: but none that nothing limits");
 
     # the part of the limit of Tencent's begins when no lease of others is left
 

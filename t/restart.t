@@ -13,7 +13,8 @@ use lib "$FindBin::Bin/lib";
 use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ time /;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Answer qw/ copied /;
+use TCCBS::Test qw/ copy killed /;
 
 my $t = TCCBS::Test->new(workers => 2);
 
@@ -176,4 +177,214 @@ is($t->call($action, $done)->{id}, $answer->{id}, 'and one that has it');
 $t->{oracle} = 0;
 $t->{altered} = 1;
 $t->{exempt} = [ qr/has no room, make tccbs_zone/ ];
-$t->done;
+$t->finish;
+
+# A worker that dies is another thing: the zone knows its calls, and the next
+# worker looks into the log for what became of them.
+
+my $w = TCCBS::Test->new(exempt => [ killed ], torn => 1);
+$w->run(location => 'tccbs_hold 600s; tccbs_read_timeout 60s;
+    tccbs_connect_timeout 60s;');
+
+sub begun {
+    my ($fault) = @_;
+    my $params = copy();
+
+    $w->faults({ kind => $fault });
+
+    my $client = $w->client;
+    $client->send($client->request($action, $params));
+    my ($intent) = $w->wait_for(sub {
+        my @found = grep { ($_->{snapshot} // '') eq $params->{SnapshotId} }
+            $w->audit(kind => 'intent');
+        @found && ($fault ne 'hold' || $w->sent($params)) ? \@found : 0;
+    }) or die "not begun\n";
+
+    return { params => $params, client => $client, id => $intent->[0]{id},
+        time => $intent->[0]{time} };
+}
+
+# also what stands in a log that was renamed
+
+sub closed {
+    my ($call) = @_;
+    return map { $_->{id} eq $call->{id} && $_->{kind} eq 'recovery'
+        ? $_->{outcome} : () } map { $w->lines($_) } glob("$w->{dir}/audit.*");
+}
+
+sub rotate {
+    my ($n, %o) = @_;
+    my $old = "$w->{dir}/audit.jsonl";
+
+    rename($old, "$old-$n") or die "$old: $!\n";
+
+    # the order of files is that of their times
+    utime(time - 60 / $n, time - 60 / $n, "$old-$n");
+    reopen() if !$o{keep};
+}
+
+sub put {
+    my ($text) = @_;
+    my $new = $w->file('new', $text, 0640);
+    chown((getpwnam(TCCBS::Test::user()))[2], -1, $new) if $> == 0;
+    rename($new, "$w->{dir}/audit.jsonl") or die "$new: $!\n";
+}
+
+sub reopen {
+    kill 'USR1', $w->{pid};
+    $w->wait_for(sub { -e "$w->{dir}/audit.jsonl" }) or die "not reopened\n";
+}
+
+# while the log is not where it should be, nobody says what became of a call,
+# neither who reads it nor who ends then
+
+my ($sent, $kept) = (begun('hold'), begun('hold_connect'));
+
+rotate(1, keep => 1);
+
+for my $signal (qw/ KILL QUIT /) {
+    $w->kill_worker($signal);
+    my ($pid) = $w->all_workers;
+    ok($w->wait_for(sub { $w->slurp('logs/error.log')
+        =~ / $pid#\d+: reading the audit file "\S+" failed/ }),
+        "$signal: the log cannot be read");
+}
+
+unlike($w->slurp('audit.jsonl-1'), qr/"kind":"recovery"/,
+    'nothing is said of the calls');
+
+# who rotates makes a new one, and tells us later
+
+put('');
+
+ok($w->wait_for(sub { closed($sent) && closed($kept) }),
+    'and then they are closed');
+reopen();
+is_deeply([ closed($sent) ], [ 'unknown' ], 'one that was sent: once');
+is_deeply([ closed($kept) ], [ 'not-sent' ], 'one that was not');
+is($w->call($action, { %{$sent->{params}}, SnapshotName => 'x' })->{code},
+    'InternalError.ComponentError', 'the region of the sent one is held');
+is($w->sent($sent->{params}), 1, 'and it is not made again');
+$w->faults;
+$w->release;
+is($w->call($action, { %{$kept->{params}}, SnapshotName => 'x' })->{code}, '',
+    'that of the other one is free');
+
+# What of the log is not read any more is as if it were not there, but for an
+# outcome; half a line is none.
+
+ok($w->reload, 'a worker that ends');
+
+my ($far, $ended, $said, $torn) = map { begun('hold') } 1 .. 4;
+
+rotate($_) for 2, 3;
+
+my ($rejected, $made) = map { begun('hold') } 1 .. 2;
+
+my ($dead) = $w->all_workers;
+my $line = ($w->slurp('audit.jsonl-1') =~ /^(\{.*"kind":"outcome".*\n)/m)[0]
+    // $out . "\n";
+$line =~ s/"time":"[^"]+/"time":"$rejected->{time}/;
+
+$w->freeze($w->{pid});
+push @{$w->{exempt}}, TCCBS::Test::ended($dead, 9);
+kill 'KILL', $dead;
+ok($w->wait_for(sub { $w->slurp("/proc/$dead/stat") =~ /\) Z / }),
+    'a worker dies');
+
+open($fh, '>>', "$w->{dir}/audit.jsonl") or die "$!\n";
+print $fh $line =~ s/"id":"[^"]+/"id":"$ended->{id}/r,
+    $line =~ s/"id":"[^"]+/"id":"$made->{id}/r,
+    $line =~ s/"id":"[^"]+/"id":"$rejected->{id}/r
+        =~ s/"outcome":"success"/"outcome":"rejected"/r,
+    $line =~ s/"id":"[^"]+/"id":"$said->{id}/r
+        =~ s/"kind":"outcome".*/"kind":"recovery","outcome":"unknown"}/r,
+    $line =~ s/"id":"[^"]+/"id":"$torn->{id}/r =~ s/,"status".*\n//r;
+close $fh;
+
+kill 'CONT', $w->{pid};
+ok($w->wait_for(sub { closed($far) && closed($torn) }), 'two are closed');
+is_deeply([ map { closed($_) } $far, $torn ], [ ('unknown') x 2 ],
+    'as unknown, also the one whose outcome is torn');
+is_deeply([ closed($ended) ], [], 'the one that has an outcome is not');
+is_deeply([ closed($said) ], [ 'unknown' ],
+    'nor one of which it was said: not once more');
+$w->release;
+
+is($w->call($action, $made->{params})->{headers}{'x-tccbs-duplicate-of'},
+    $made->{id}, 'one that was made is answered');
+is($w->sent($made->{params}), 1, 'and not made again');
+is($w->call($action, $rejected->{params})->{code}, '',
+    'one that was rejected can be repeated');
+is($w->sent($rejected->{params}), 2, 'and is sent');
+
+# a line that ends in the middle, in the file that is put there
+
+ok($w->reload, 'another one that ends');
+
+my $last = begun('hold');
+rotate(4, keep => 1);
+$w->kill_worker;
+my ($pid) = $w->all_workers;
+ok($w->wait_for(sub { $w->slurp('logs/error.log')
+    =~ / $pid#\d+: reading the audit file "\S+" failed/ }),
+    'the log cannot be read');
+put('{"v":1,"id":"torn');
+ok($w->wait_for(sub { closed($last) }), 'one that was sent is closed');
+like($w->slurp('audit.jsonl'), qr/\A[^\n]*torn\n/, 'and the line ended');
+$w->release;
+
+# A hold that was over when another copy went there counts again after a start
+# with a longer one; of the other copy one region is known.
+
+$w->stop;
+unlink glob("$w->{dir}/audit.jsonl*");
+$w->write_conf(location => 'tccbs_hold 1s;');
+$w->start;
+
+my $over = copy();
+my $half = { %$over, SnapshotName => 'half',
+    DestinationRegions => [ 'ap-beijing', 'ap-singapore' ] };
+
+$w->faults({ kind => 'drop_before' });
+is($w->call($action, $over)->{headers}{'x-tccbs-outcome'}, 'unknown',
+    'an unknown one');
+$w->faults({ kind => 'body', match => { action => $action }, body => copied(
+    [ 'ap-beijing', 'Success', 'snap-half0001' ],
+    [ 'ap-singapore', 'InternalError', '' ]) });
+ok($w->wait_for(sub { $w->call($action, $half)->{headers}{'x-tccbs-outcome'}
+    eq 'unknown' }), 'and one of which a half is known');
+
+$w->crash;
+$w->write_conf(location => 'tccbs_hold 600s;');
+$w->start;
+
+is($w->call($action, { %$half, SnapshotName => 'third',
+    DestinationRegions => [ $_ eq 'known' ? 'ap-beijing' : 'ap-singapore' ] })
+    ->{code}, $_ eq 'known' ? '' : 'InternalError.ComponentError',
+    "the region that is $_") for qw/ known unknown /;
+
+# more open calls than are closed at a time: all at once, no round later
+
+$w->stop;
+
+$line = ($w->slurp('audit.jsonl') =~ /^(\{.*"kind":"intent".*\n)/m)[0];
+$line =~ s/,"call":"[^"]+"//;
+
+unlink glob("$w->{dir}/audit.jsonl*");
+my @many = map { sprintf('%08x-0000-4000-8000-000000000002', $_) } 1 .. 700;
+put(join('', map { $line =~ s/"id":"[^"]+/"id":"$_/r } @many));
+
+$w->start;
+my @closed;
+ok($w->wait_for(sub { (@closed = $w->audit(kind => 'recovery')) >= @many }),
+    'many are closed');
+is(join(' ', sort map { $_->{id} } @closed), join(' ', @many), 'each once');
+
+my ($least, $most) = (sort map { $_->{time} =~ /:(\d\d\.\d+)/ }
+    @closed)[0, -1];
+cmp_ok(($most - $least + 60) % 60, '<', 1, 'in one go');
+
+$w->{oracle} = 0;
+$w->{altered} = 1;
+$w->done;

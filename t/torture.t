@@ -64,6 +64,21 @@ TCCBS::Torture::torture('configuration', $ANY, sub {
     return;
 });
 
+# so many derived keys that the memory for secrets must grow for one
+
+my $master = $t->file('keys/master', TCCBS::Test::random(64), 0400);
+
+$t->write_conf(http => "tccbs_key_master $master;", accounts => join('', map {
+    TCCBS::Conf::account("team-$_", undef,
+        key => sprintf('AKIDgwderived%06d derived', $_)) } 1 .. 1100));
+
+TCCBS::Torture::torture_places('calls', 'derived keys', $ANY, sub {
+    my $bad = TCCBS::Torture::configures($t);
+    return $bad if $bad;
+    return 'accepted' if TCCBS::Torture::counters()->{failed} && $? == 0;
+    return;
+}, of => qr/tccbs_arena/, times => 4);
+
 # Calls: each is answered in the one form, or the connection is closed; the
 # worker goes on.
 
@@ -152,7 +167,7 @@ my @both = ('ap-beijing', 'ap-singapore');
 my $half = copied([ $both[0], 'Success', 'snap-00000001' ],
     [ $both[1], 'InternalError', '' ]);
 
-torture_new('half of an answer', caller_of(fault => 'body',
+torture('half of an answer', caller_of(fault => 'body',
     how => { body => $half },
     params => sub { copy(DestinationRegions => [ @both ]) }));
 
@@ -179,8 +194,13 @@ sub find {
     die "not found: $r->{body}\n" if $r->{body} !~ /lost #$tag/;
 }
 
-torture_new('seen again', caller_of(action => 'DescribeSnapshots',
+torture('seen again', caller_of(action => 'DescribeSnapshots',
     params => \&looked_for, call => { region => 'ap-beijing' }),
+    before => \&lose);
+# and of one that is seen at its source, which has no new id yet
+
+torture('seen at the source', caller_of(action => 'DescribeSnapshots',
+    params => sub { return { SnapshotIds => [ $lost->{SnapshotId} ] } }),
     before => \&lose);
 torture_new('found again', caller_of(params => sub { $lost }), before => \&find);
 
@@ -204,6 +224,20 @@ for my $form (qw/ json prometheus html /) {
         return $r->{status} =~ /^(?:200|500)$/ ? undef : "said $r->{status}";
     });
 }
+
+# a new file for the log, made by the master
+
+my $rotated = 0;
+
+TCCBS::Torture::torture_places('calls', 'a new log', $ANY, sub {
+    my $log = "$t->{dir}/audit.jsonl";
+    rename($log, "$log." . ++$rotated) or die "$log: $!\n";
+    kill 'USR1', $t->{pid};
+    $t->wait_for(sub { -e $log }) or return 'there is none';
+    return;
+}, of => qr/journal_(?:appear|flush)/, after => sub {
+    return TCCBS::Torture::forwards($t, client => { plain => 1 });
+});
 
 is(told($t->call('CopySnapshotCrossRegions', copy(),
     client => { plain => 1 })), undef, 'the gateway goes on');

@@ -14,8 +14,9 @@ use lib "$FindBin::Bin/lib";
 use Digest::SHA qw/ sha256_hex /;
 use MIME::Base64;
 use Test::More;
+use TCCBS::Answer qw/ tag /;
 use TCCBS::Test qw/ copy /;
-use TCCBS::Torture qw/ $OTHER /;
+use TCCBS::Torture qw/ $ANY_OTHER $OTHER /;
 
 my $t = TCCBS::Torture::gateway(oracle => 0,
     exempt => [ qr/no memory for the audit record/ ]);
@@ -34,10 +35,27 @@ $t->run(
         map { $t->account($_, key => "$t->{keys}{$_}{id} "
             . "file:$t->{keys}{$_}{path} \"cert=$bound{$_}\"") }
             sort keys %bound),
+    location => 'tccbs_snapshot_tag on; tccbs_hold 600s;',
     server => "ssl_client_certificate $pki->{dir}/ca.crt;
         ssl_verify_client optional; client_body_buffer_size 1k;
         tccbs_signed_host cbs.intl.tencentcloudapi.com;",
     servers => TCCBS::Conf::mapped($mapped));
+
+# the configuration, with a key that is derived: refused
+
+$t->file('keys/master', TCCBS::Test::random(64), 0400);
+$t->file('conf/derived.conf', $t->conf(
+    http => "tccbs_key_master $t->{dir}/keys/master;",
+    accounts => TCCBS::Conf::account('derived', undef,
+        key => 'AKIDgwderived derived')));
+
+TCCBS::Torture::torture('a derived key', $ANY_OTHER, sub {
+    my $said = $t->nginx("-e stderr -t -c $t->{dir}/conf/derived.conf");
+    return 'signal ' . ($? & 127) if $? & 127;
+    return "accepted: $said"
+        if TCCBS::Torture::counters()->{failed} && $? == 0;
+    return;
+});
 
 is($t->call('CopySnapshotCrossRegions', copy())->{code}, '',
     'a call before');
@@ -72,7 +90,8 @@ sub torture {
         return "no form: $r->{raw}" if $r->{status} && !$r->{response};
         return 'another worker' if ($t->workers)[0] != $worker;
         return "sent: $r->{raw}" if !$good && ref $p && $t->sent($p);
-        return "made: $r->{raw}" if !$good && $r->{code} eq '';
+        return "made: $r->{raw}" if !$good && $r->{response}
+            && $r->{code} eq '';
         return;
     }, after => \&opened);
 }
@@ -123,6 +142,62 @@ TCCBS::Torture::torture('ids', $OTHER, sub {
         @answers;
     return $bad && "said: $bad->{raw}";
 }, after => \&opened);
+
+# a copy whose answer was lost, when it is seen: what cannot be recorded, or not
+# be found out, is seen the next time
+
+my ($lost, $tag);
+
+sub lose {
+    $t->faults({ kind => 'drop_before' });
+    $lost = copy(SnapshotName => 'lost');
+    $tag = tag($t->call('CopySnapshotCrossRegions', $lost)
+        ->{headers}{'x-tccbs-id'});
+}
+
+TCCBS::Torture::torture('a copy that is found', $OTHER, sub {
+    my $r = $t->call('DescribeSnapshots', { Filters => [ {
+        Name => 'snapshot-name', Values => [ "lost #$tag" ] } ] },
+        region => 'ap-beijing', timeout => 20);
+    return "no form: $r->{raw}" if $r->{status} && !$r->{response};
+    return 'another worker' if ($t->workers)[0] != $worker;
+    return;
+}, before => \&lose, after => sub {
+    my $bad = opened();
+    return $bad if $bad;
+    $t->call('CopySnapshotCrossRegions', $lost);
+    return "made again: $lost->{SnapshotId}" if $t->sent($lost) != 1;
+    return;
+});
+
+# The same with no random bytes for the id of the record: five ids are used each
+# time, so that each of the 64 is once the last.
+
+my ($random) = grep { (TCCBS::Torture::places()->{$_} // '') =~ /RAND_bytes/ }
+    keys %{TCCBS::Torture::counters()->{sites}};
+my ($unsaid, $again) = (0, 0);
+
+for (1 .. 64) {
+    lose();
+    $t->call('CopySnapshotCrossRegions', {}, method => 'PUT');
+
+    my $said = () = $t->audit(kind => 'recovery');
+
+    TCCBS::Torture::arm($OTHER, 0, 1, $random);
+    my $r = $t->call('DescribeSnapshots', { Filters => [ {
+        Name => 'snapshot-name', Values => [ "lost #$tag" ] } ] },
+        region => 'ap-beijing', timeout => 20);
+    TCCBS::Torture::disarm();
+
+    $t->call('CopySnapshotCrossRegions', $lost);
+    $again++ if $t->sent($lost) != 1;
+    $unsaid++ if $r->{response} && $r->{code} eq ''
+        && $said == (() = $t->audit(kind => 'recovery'));
+}
+
+cmp_ok($unsaid, '>', 0, "$unsaid copies that are found are not recorded");
+cmp_ok($unsaid, '<', 10, 'the others are');
+is($again, 0, 'and none is made again');
 
 is($t->call('CopySnapshotCrossRegions', copy())->{code}, '',
     'the gateway goes on');

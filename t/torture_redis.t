@@ -100,6 +100,8 @@ sub torture {
 is(works(), undef, 'it works');
 
 torture('a call', before => sub { $params = copy() });
+torture('its limits', before => sub { $params = copy() },
+    of => qr/ask_|fleet_limit/, times => 8);
 torture('made by another', before => sub {
     $params = copy();
     call($other);

@@ -20,8 +20,10 @@ my @plain = (client => { plain => 1 });
 
 my $t = TCCBS::Torture::gateway(oracle => 0);
 
-$t->run(listen => '', location => 'tccbs_snapshot_tag on; tccbs_hold 600s;
+my %conf = (listen => '', location => 'tccbs_snapshot_tag on; tccbs_hold 600s;
     tccbs_replay_window 600s; tccbs_read_timeout 20s;');
+
+$t->run(%conf);
 
 # what the log knows: a copy, and one of two regions of which one was refused;
 # one whose answer was lost, one that was found later; then, in a new file, one
@@ -105,9 +107,10 @@ sub start_and_ask {
 }
 
 sub crash { $t->crash; return }
+sub ends { $t->stop('TERM'); return }
 
 TCCBS::Torture::torture_places('start', 'start', $ANY, \&start_and_ask,
-    after => \&crash);
+    after => \&ends);
 
 # so many intents that the table of the reader grows
 
@@ -130,9 +133,10 @@ cmp_ok($started, '>', 0, "$started did");
 # A worker that dies after its outcome is in the log, while nobody has seen it:
 # the next one reads it, and tries again for what it had no memory.
 
-my $flying;
+my ($flying, $told);
 
 sub dies {
+    my ($end) = @_;
     $flying = copy();
 
     my $client = fly($flying);
@@ -142,21 +146,24 @@ sub dies {
     my $line = $out =~ s/"id":"[^"]*"/"id":"$intent->{id}"/r
         =~ s/"time":"[^"]*"/"time":"$intent->{time}"/r;
 
+    $told = -s "$t->{dir}/logs/error.log";
+
     # the master does not know yet
     $t->freeze($t->{pid});
     kill 'KILL', $worker;
     $t->wait_for(sub { $t->slurp("/proc/$worker/stat") =~ /\) Z / })
         or die "it lives\n";
     open(my $log, '>>', "$t->{dir}/audit.jsonl") or die "$!\n";
-    print $log $line;
+    print $log $line if $end ne 'none';
     close $log;
     $client->close;
     $t->release;
 }
 
 sub respawns {
+    my ($done) = @_;
     kill 'CONT', $t->{pid};
-    $t->wait_for(sub { TCCBS::Torture::counters()->{failed} || answered() });
+    $t->wait_for(sub { TCCBS::Torture::counters()->{failed} || $done->() });
     return;
 }
 
@@ -167,13 +174,51 @@ sub answered {
 sub recovers {
     $t->wait_for(\&answered) or return 'it has no answer';
     return "made again: $flying->{SnapshotId}" if $t->sent($flying) != 1;
+
+    # the one that had no memory ends as any other
+    return 'it does not end' if !$t->reload;
     return;
 }
 
+# One whose outcome nobody knows is held.  Without its first record a worker
+# does not even start, and somebody must start the gateway.
+
+sub recovers_open {
+    my $end = $t->wait_for(sub {
+        return 'closed' if recovered();
+        return substr($t->slurp('logs/error.log'), $told) =~ /fatal code 2/;
+    }) or return 'it is not closed';
+
+    if ($end ne 'closed') {
+        $t->stop;
+        $t->start;
+        $t->wait_for(\&recovered) or return 'it is not closed by the next one';
+    }
+
+    my $r = call({ %$flying, SnapshotName => 'x' });
+    return "not held: $r->{raw}" if $r->{code} ne 'InternalError.ComponentError'
+        || $t->sent($flying) != 1;
+    return 'it does not end' if !$t->reload;
+    return;
+}
+
+sub recovered {
+    my ($intent) = grep { ($_->{snapshot} // '') eq $flying->{SnapshotId} }
+        $t->audit(kind => 'intent');
+    return scalar $t->audit(kind => 'recovery', id => $intent->{id});
+}
+
 is(starts(), 1, 'a gateway for workers that die');
-TCCBS::Torture::torture_places('start', 'recovery', $WORKER, \&respawns,
-    before => \&dies, after => \&recovers, of => qr/restore_ended|recovery/,
+TCCBS::Torture::torture_places('start', 'recovery', $WORKER,
+    sub { respawns(\&answered) }, before => sub { dies('success') },
+    after => \&recovers, of => qr/restore_ended|recovery/,
     times => 1);
+TCCBS::Torture::torture_places('calls', 'recovery', $WORKER,
+    sub { respawns(\&answered) }, before => sub { dies('success') },
+    after => \&recovers, of => qr/^ngx_tccbs_out_/, times => 1);
+TCCBS::Torture::torture_places('start', 'recovery of an open one', $WORKER,
+    sub { respawns(\&recovered) }, before => sub { dies('none') },
+    after => \&recovers_open, of => qr/restore_intent|recovery|batch/);
 crash();
 
 # the last one, without failures

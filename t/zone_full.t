@@ -9,12 +9,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::XS;
 use Test::More;
+use TCCBS::Answer qw/ tag /;
 use TCCBS::Test qw/ copy /;
 
 my $t = TCCBS::Test->new(exempt => [ qr/no memory/ ]);
 
-$t->run(zone => 'tccbs_zone tccbs:256k;');
+$t->run(zone => 'tccbs_zone tccbs:256k;', location => 'tccbs_snapshot_tag on;');
 
 my $action = 'CopySnapshotCrossRegions';
 my $client = $t->client;
@@ -22,6 +24,15 @@ my $client = $t->client;
 my $first = copy();
 my $answer = $client->call($action, $first);
 my (%codes, $full);
+
+# one that is under way meanwhile
+
+my $flies = copy(DestinationRegions => [ 'ap-beijing', 'ap-singapore' ]);
+my $slow = $t->client;
+
+$t->faults({ kind => 'hold+drop_in_header' });
+$slow->send($slow->request($action, $flies));
+ok($t->wait_for(sub { $t->sent($flies) }), 'one is under way');
 
 for (1 .. 900) {
     my $r = $client->call($action, copy());
@@ -44,6 +55,30 @@ is(scalar(() = $t->emulated), $before, 'nothing was sent');
 
 is($t->call('DescribeSnapshots', {}, region => 'ap-beijing')->{code}, '',
     'looks need no room');
+
+# Of that one nobody can say what became.  A call that was refused would have had
+# two entries, so there is none for one of its tags: what is seen there later
+# does not end the doubt, and the region stays held.
+
+$t->release;
+my $lost = $slow->answer;
+is($lost->{headers}{'x-tccbs-outcome'}, 'unknown', 'one that is lost');
+
+my $name = "$flies->{SnapshotId} #" . tag($lost->{headers}{'x-tccbs-id'});
+my $limit = 10;
+
+like($t->call('DescribeSnapshots', { Limit => ++$limit, Filters => [ {
+    Name => 'snapshot-name', Values => [ $name ] } ] }, region => $_)->{body},
+    qr/\Q$name\E/, "it is seen in $_") for @{$flies->{DestinationRegions}};
+
+# what is said of it is on the disk before the next intent is
+
+is($t->call('DescribeSnapshots', { Limit => 3 }, region => 'ap-beijing')
+    ->{code}, '', 'another look');
+cmp_ok(scalar(() = $t->audit(kind => 'recovery')), '<', 2,
+    'it is not found in both');
+isnt($client->call($action, $flies)->{code}, '', 'the call is refused');
+is($t->sent($flies), 1, 'and not sent again');
 
 # a copy that is under way when the room ends, and of which nobody can say what
 # became: each of its regions is held, for copies with another name too
@@ -88,6 +123,57 @@ for my $region (@{$left->{DestinationRegions}}) {
 
 is(scalar(() = $h->emulated), $before, 'nothing of it was sent again');
 $h->finish;
+
+# more open calls than there is room for: the next one has no record, and waits
+# for nothing
+
+my $o = TCCBS::Test->new;
+
+$o->run(zone => 'tccbs_zone tccbs:256k;', listen => '');
+$o->faults({ kind => 'hold', forever => JSON::XS::true });
+
+my $look = 'DescribeSnapshots';
+my (@open, $next);
+
+sub look {
+    my ($n) = @_;
+    my $client = $o->client(plain => 1);
+    $client->send($client->request($look, { Offset => $n },
+        region => 'ap-beijing'));
+    return $client;
+}
+
+sub intents { return scalar $o->audit(kind => 'intent') }
+
+# those that are sent wait for us, one that is not sent is answered
+
+for my $n (1 .. 1000) {
+    my $client = look($n);
+
+    $o->wait_for(sub { intents() >= $n || $o->audit(kind => 'refusal') });
+
+    if (intents() < $n) {
+        $next = $client->answer;
+        last;
+    }
+
+    push @open, $client;
+}
+
+cmp_ok(scalar @open, '>', 200, scalar @open . ' open calls');
+is($next->{code}, 'InternalError', 'one more is refused');
+like($next->{message}, qr/too many open calls.*nothing was sent/, 'says so');
+is($next->{headers}{'x-tccbs-outcome'}, 'not-sent', 'it was not sent');
+is_deeply([ map { $_->{decision} } $o->audit(id => $next->{audit_id}) ],
+    [ 'refused' ], 'recorded as refused, without an intent');
+
+$o->faults;
+$o->release;
+is(scalar(grep { $_->answer->{code} eq '' } @open), scalar @open,
+    'those that were open are answered');
+is(scalar(() = $o->emulated), scalar @open, 'and no other was sent');
+is(look(0)->answer->{code}, '', 'there is room again');
+$o->finish;
 
 # signatures: none is forgotten while it is good, even when there is no room
 

@@ -304,6 +304,39 @@ test_dead(void)
 }
 
 
+/* What became of a call of a dead worker is known, and will be told. */
+
+static void
+test_inherit(void)
+{
+    start();
+
+    ok(ngx_http_tccbs_store_inherit(&zone, key(1), id(1), &mine)
+       == NGX_DECLINED, "nothing to inherit");
+
+    ok(claim(1, 1, 0) == NGX_OK, "a call");
+    ok(ngx_http_tccbs_store_inherit(&zone, key(1), id(1), &mine)
+       == NGX_DECLINED, "nor from one that lives");
+
+    mine->owner = DEAD;
+    ok(ngx_http_tccbs_store_inherit(&zone, key(1), id(2), &mine)
+       == NGX_DECLINED, "or of another call");
+    ok(ngx_http_tccbs_store_inherit(&zone, key(1), id(1), &mine) == NGX_OK,
+       "one of a dead worker is ours");
+    ok(claim(1, 2, 0) == NGX_AGAIN && of(1), "who repeats it waits for it");
+
+    mine->owner = DEAD;
+    ok(claim(1, 3, 0) == NGX_BUSY && of(1), "it is held should we die, too");
+
+    ok(ngx_http_tccbs_store_inherit(&zone, key(1), id(1), &mine) == NGX_OK
+       && mine->len == 0, "one that is held is ours");
+    answer("told", 0);
+    ok(claim(1, 4, 0) == NGX_DONE && of(1), "and is answered");
+    ok(ngx_http_tccbs_store_inherit(&zone, key(1), id(1), &mine)
+       == NGX_DECLINED, "once");
+}
+
+
 /* Room: nothing that is alive goes for it, all that has expired does. */
 
 static void
@@ -449,6 +482,7 @@ main(void)
     test_hold();
     test_made();
     test_dead();
+    test_inherit();
     test_room();
     test_reserve();
 
