@@ -230,9 +230,17 @@ sub put {
     rename($new, "$w->{dir}/audit.jsonl") or die "$new: $!\n";
 }
 
+my $looks = 0;
+
 sub reopen {
     kill 'USR1', $w->{pid};
-    $w->wait_for(sub { -e "$w->{dir}/audit.jsonl" }) or die "not reopened\n";
+
+    # the worker writes there, so that all have done with the old one
+    $w->wait_for(sub {
+        $w->call('DescribeSnapshots', { Offset => ++$looks },
+            region => 'ap-beijing');
+        -s "$w->{dir}/audit.jsonl";
+    }) or die "not reopened\n";
 }
 
 # while the log is not where it should be, nobody says what became of a call,
