@@ -295,7 +295,7 @@ my $line = ($w->slurp('audit.jsonl-1') =~ /^(\{.*"kind":"outcome".*\n)/m)[0]
 $line =~ s/"time":"[^"]+/"time":"$rejected->{time}/;
 
 $w->freeze($w->{pid});
-push @{$w->{exempt}}, TCCBS::Test::ended($dead, 9);
+push @{$w->{exempt}}, TCCBS::Processes::ended($dead, 9);
 kill 'KILL', $dead;
 ok($w->wait_for(sub { $w->slurp("/proc/$dead/stat") =~ /\) Z / }),
     'a worker dies');
