@@ -15,6 +15,7 @@ use lib "$FindBin::Bin/lib";
 
 use File::Temp qw/ tempdir /;
 use Test::More;
+use TCCBS::Trust;
 use TCCBS::Mutate;
 
 my $root = "$FindBin::Bin/..";
@@ -98,5 +99,9 @@ is(scalar @differ, 0, 'no disagreement')
     or diag(join("\n", @differ > 10 ? @differ[0 .. 9] : @differ));
 
 diag("$seen requests, $accepted accepted, " . @differ . ' disagreements');
+
+TCCBS::Trust::figure('Inputs', 'requests that two verifiers have judged',
+    "$seen requests, " . @differ . ' disagreements', '0 disagreements',
+    "TCCBS_REQUESTS=$count prove t/differential.t");
 
 done_testing();

@@ -29,6 +29,7 @@ test_write(void)
 
     ok(start() == NGX_OK && ngx_http_tccbs_audit_ready(), "it is");
     ok(conf.journal.reserve == 1048576, "with the least of room reserved");
+    copies = 0;
     turns();
     ok(journal.writes == 0 && timer(LAZY) == 0,
        "who records nothing writes nothing");
@@ -76,7 +77,7 @@ test_write(void)
     ok(journal.writes == 3 && chained() && has_record(3) == 1
        && has_record(4) == 1 && has_record(5) == 1, "with all that came");
 
-    ok(alerts == 0, "nothing to alert of");
+    ok(alerts == 0 && copies == 0, "nothing to alert of, or to copy");
 
     nopen = 4096;
     (void) start();
@@ -127,6 +128,13 @@ test_gather(void)
 
     (void) start();
     (void) append(0, NULL, &pos);
+    (void) turn();
+    (void) turn();
+    ok(journal.writes == 1, "who is alone waits for one round");
+    ends(NGX_OK, 0);
+
+    (void) start();
+    (void) append(0, NULL, &pos);
 
     for (i = 1; i <= 3; i++) {
         (void) turn();
@@ -163,7 +171,9 @@ test_notes(void)
     (void) note(1);
     turns();
     ok(journal.writes == 0 && timer(LAZY) == 1000, "a note has a second");
+    ngx_current_msec += 500;
     (void) note(2);
+    ok(timer(LAZY) == 500, "which another one does not make longer");
     fire(LAZY);
     ok(journal.writes == 1, "and is written then");
 
@@ -214,6 +224,7 @@ test_notes(void)
 static void
 test_fails(void)
 {
+    char                          text[64];
     uint64_t                      pos;
     size_t                        before;
     ngx_http_tccbs_audit_wait_t  *wait;
@@ -251,6 +262,19 @@ test_fails(void)
     ok(chained() && has_record(1) == 1 && has_record(2) == 1
        && has("\"why\":\"rewritten\",\"first\":0,\"last\":1") == 1,
        "what may be there twice is named");
+
+    pos = ngx_http_tccbs_chain_seq();
+    (void) append(3, NULL, NULL);
+    turns();
+    ends(NGX_ERROR, 0);
+    fire(RETRY);
+    ends(NGX_OK, 0);
+    fire(LAZY);
+    ends(NGX_OK, 0);
+
+    sprintf(text, "\"why\":\"rewritten\",\"first\":%d,\"last\":%d}", (int) pos,
+            (int) pos);
+    ok(has(text) == 1 && chained(), "each time that which may be");
 }
 
 
@@ -286,8 +310,9 @@ test_room(void)
     ok(timer(RETRY) == 1000 && has_record(2) == 1, "an outcome is written");
     (void) append(3, NULL, &pos);
     turns();
+    ngx_current_msec += 500;
     ends(NGX_OK, NGX_HTTP_TCCBS_JOURNAL_FULL);
-    ok(timer(RETRY) == 1000 && has_record(3) == 1, "and another");
+    ok(timer(RETRY) == 500 && has_record(3) == 1, "and another");
 
     fire(RETRY);
     ends(NGX_OK, 0);
@@ -374,6 +399,7 @@ static void
 test_anchors(void)
 {
     uint64_t    pos;
+    char        text[64];
     ngx_uint_t  i;
     u_char      hash[NGX_TCCBS_SHA256_LEN];
 
@@ -386,6 +412,9 @@ test_anchors(void)
     turns();
     ends(NGX_OK, 0);
     ok(timer(ANCHOR) == 60000, "it is a minute after the first record");
+    ngx_current_msec += 30000;
+    (void) note(10);
+    ok(timer(ANCHOR) == 30000, "not after the last");
 
     count = 0;
     at = 0;
@@ -432,6 +461,9 @@ test_anchors(void)
     turns();
     ends(NGX_OK, 0);
     ok(has("66bb\",\"seq\":8,") == 2 && chained(), "a segment names all");
+
+    sprintf(text, "{\"chain\":\"%.16s\"", (char *) shm.heads[0].chain);
+    ok(shm.heads[0].used && has(text) == 0, "but not its own");
 }
 
 
@@ -574,10 +606,11 @@ failure(ngx_uint_t n)
 
     /* a record is there, or its caller knows that it is not */
 
-    if (has("\"kind\":\"intent\"") != last + (i == 70 && rc == NGX_OK)
-        || nfreed != last || (size && !chained()))
-    {
-        bad++;
+    bad += (has("\"kind\":\"intent\"") != last + (i == 70 && rc == NGX_OK)
+            || nfreed != last || (size && !chained()));
+
+    for (i = 0; i < nfreed; i++) {
+        bad += (freed[i] != &flights[i]);
     }
 
     return count > at;
@@ -605,6 +638,12 @@ test_memory(void)
     }
 
     ngx_str_null(&conf.key);
+
+    count = 0;
+    at = 0;
+    armed = 1;
+    ok(start() == NGX_ERROR && count == 1, "no chain without a name of its own");
+    armed = 0;
 
     /* ids are made of random bytes, which are asked for now and then */
 

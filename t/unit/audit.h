@@ -530,7 +530,8 @@ chained(void)
         *ngx_tccbs_hex(hex, hash, sizeof(hash)) = '\0';
         len = sprintf(want, "\"seq\":%u,\"prev\":\"%s\"", (unsigned) seq, hex);
 
-        if (memmem(p, lf - p, want, len) == NULL
+        if (memcmp(p, "{\"v\":1,\"time\":\"20", 17) != 0
+            || memmem(p, lf - p, want, len) == NULL
             || (conf.key.len && !signed_by(&conf.key, p, lf)))
         {
             return 0;

@@ -109,6 +109,14 @@ test_describe(void)
         { "{\"Filters\":[{\"Name\":\"zone\",\"Values\":[\"a\"]},"
           "{\"Name\":\"disk-id\",\"Values\":[\"b\"]}]}", GOOD },
         { "{\"SnapshotIds\":[],\"Filters\":[]}", TYPE },
+        { "{\"SnapshotIds\":[\"x\"],\"Filters\":[]}", VALUE },
+        { "{\"Limit\":1,\"Offset\":0}", GOOD },
+        { "{\"Limit\":100}", GOOD },
+        { "{\"Limit\":0}", VALUE },
+        { "{\"Limit\":101}", VALUE },
+        { "{\"Limit\":\"1\"}", TYPE },
+        { "{\"Offset\":-1}", VALUE },
+        { "{\"Offset\":1.5}", VALUE },
         { "{\"OrderField\":\"CREATE_TIME\",\"Order\":\"DESC\"}", GOOD },
         { "{\"OrderField\":\"create_time\"}", VALUE },
         { "{\"Order\":\"DES\"}", VALUE }
@@ -134,6 +142,125 @@ test_describe(void)
     disks = "{\"Filters\":[{\"Name\":\"disk-id\",\"Values\":[@]}]}";
     expect(NGX_TCCBS_DESCRIBE, times(disks, "\"a\"", 10), GOOD);
     expect(NGX_TCCBS_DESCRIBE, times(disks, "\"a\"", 11), VALUE);
+}
+
+
+/* A copy to "n" regions, of a snapshot, with more. */
+
+static const char *
+regions(int n)
+{
+    int    i;
+    char  *text;
+
+    text = ngx_palloc(pool, LONG);
+    strcpy(text, "{\"DestinationRegions\":[");
+
+    for (i = 0; i < n; i++) {
+        sprintf(text + strlen(text), "%s\"ap-r%02d\"", i ? "," : "", i);
+    }
+
+    return strcat(text, "],\"SnapshotId\":\"snap-abcd\"}");
+}
+
+
+static void
+writes(const char *text, const char *want)
+{
+    ngx_str_t          got;
+    ngx_tccbs_out_t    out;
+    ngx_tccbs_call_t   call;
+    ngx_tccbs_error_t  error;
+
+    (void) parse(NGX_TCCBS_COPY, text, &call, &error);
+
+    ngx_tccbs_out_init(&out, pool, 100);
+    ngx_tccbs_call_write(&call, &out);
+    got = ngx_tccbs_out_str(&out);
+
+    ok(is(&got, want), "written: %.100s", want);
+}
+
+
+static void
+test_copy(void)
+{
+    size_t             i;
+    ngx_str_t          name;
+    ngx_tccbs_call_t   call;
+    ngx_tccbs_error_t  error;
+
+#define TO(regions)    "{\"SnapshotId\":\"snap-abcd\","                        \
+                       "\"DestinationRegions\":" regions "}"
+#define OF(snapshot)   "{\"SnapshotId\":" snapshot ","                         \
+                       "\"DestinationRegions\":[\"ap-beijing\"]}"
+#define NAMED(name)    "{\"SnapshotId\":\"snap-abcd\","                        \
+                       "\"DestinationRegions\":[\"ap-beijing\"],"              \
+                       "\"SnapshotName\":" name "}"
+
+    struct {
+        const char  *text;
+        int          code;
+    } cases[] = {
+        { TO("[\"ap-beijing\"]"), GOOD },
+        { TO("[\"ap-beijing\",\"ap-singapore\"]"), GOOD },
+        { TO("[\"ap-beijing\",\"ap-singapore\",\"ap-beijing\"]"), VALUE },
+        { TO("[\"ap-guangzhou\"]"), VALUE },
+        { TO("[\"ap-beijing\",\"ap-guangzhou\"]"), VALUE },
+        { TO("[\"ap beijing\"]"), VALUE },
+        { TO("[\"\"]"), VALUE },
+        { TO("[]"), VALUE },
+        { TO("[1]"), TYPE },
+        { TO("[\"ap-beijing\",[\"ap-singapore\"]]"), TYPE },
+        { TO("\"ap-beijing\""), TYPE },
+        { TO("{}"), TYPE },
+        { TO("null"), TYPE },
+        { OF("\"snap-0a\""), VALUE },
+        { OF("\"snap-ABCD\""), VALUE },
+        { OF("\"disk-abcd\""), VALUE },
+        { OF("1"), TYPE },
+        { NAMED("\"n\""), GOOD },
+        { NAMED("\"\""), VALUE },
+        { NAMED("\"a\\n\""), VALUE },
+        { NAMED("1"), TYPE },
+        { NAMED("\"n\",\"X\":1"), UNKNOWN },
+        { "{\"DestinationRegions\":[\"ap-beijing\"]}", MISSING },
+        { "{\"SnapshotId\":\"snap-abcd\"}", MISSING },
+        { "{\"SnapshotIds\":[],\"SnapshotId\":\"snap-abcd\"}", UNKNOWN },
+        { "[]", TYPE },
+        { "1", TYPE },
+        { "{", TYPE },
+        { "", TYPE }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        expect(NGX_TCCBS_COPY, cases[i].text, cases[i].code);
+    }
+
+    /* there is room for so many regions, here and in other places */
+
+    expect(NGX_TCCBS_COPY, regions(NGX_TCCBS_CALL_REGIONS), GOOD);
+    expect(NGX_TCCBS_COPY, regions(NGX_TCCBS_CALL_REGIONS + 1), VALUE);
+
+    (void) parse(NGX_TCCBS_COPY, regions(NGX_TCCBS_CALL_REGIONS), &call,
+                 &error);
+    ok(call.nto == NGX_TCCBS_CALL_REGIONS && is(&call.to[31], "ap-r31"),
+       "all of them");
+
+    writes(TO("[\"ap-beijing\", \"ap-singapore\"]"),
+           "{\"DestinationRegions\":[\"ap-beijing\",\"ap-singapore\"],"
+           "\"SnapshotId\":\"snap-abcd\"}");
+    writes(NAMED("\"n\""),
+           "{\"DestinationRegions\":[\"ap-beijing\"],"
+           "\"SnapshotId\":\"snap-abcd\",\"SnapshotName\":\"n\"}");
+
+    for (i = 0; i < NGX_TCCBS_NACTIONS; i++) {
+        ok(ngx_tccbs_action(&ngx_tccbs_actions[i]) == (ngx_int_t) i,
+           "action %d", (int) i);
+    }
+
+    name = str("CopySnapshotCrossRegion");
+    ok(ngx_tccbs_action(&name) == NGX_ERROR, "no action");
 }
 
 
@@ -242,6 +369,7 @@ main(void)
     pool = ngx_create_pool(1024, NULL);
 
     test_describe();
+    test_copy();
     test_echo();
     test_tag();
 

@@ -13,7 +13,7 @@
 #include "tap.h"
 
 
-#define BUCKETS  4
+#define BUCKETS  64                           /* more than are swept at once */
 #define BLOCKS   16
 #define DEAD     0x3fffffff                   /* no process has it */
 #define HOLD     50
@@ -35,14 +35,16 @@ ngx_http_tccbs_zone_now(void)
 }
 
 
-/* The n-th digest, all of them in one bucket; the n-th id. */
+/* The n-th digest, all of them in one bucket or not; the n-th id. */
+
+static ngx_uint_t  spread;
 
 static u_char *
 key(ngx_uint_t n)
 {
     static u_char  digest[NGX_TCCBS_SHA256_LEN];
 
-    digest[0] = 0x42;
+    digest[0] = 0x42 + n * spread;
     digest[sizeof(digest) - 1] = n;
 
     return digest;
@@ -342,6 +344,7 @@ test_inherit(void)
 static void
 test_room(void)
 {
+    ngx_str_t                 none = ngx_null_string;
     ngx_uint_t                i;
     ngx_http_tccbs_stored_t  *first;
 
@@ -385,6 +388,46 @@ test_room(void)
     answer("x", 0);
     ok(claim(BLOCKS - 1, 99, 0) == NGX_BUSY && found.left == 100,
        "an answer without room is held");
+
+    /* nor for what is held, or for the name of what was made of it */
+
+    start();
+
+    for (i = 0; i < BLOCKS; i++) {
+        (void) claim(i, i, 0);
+    }
+
+    hold(77, "about");
+    ok(claim(BLOCKS - 1, 99, 0) == NGX_BUSY, "what is held is without its text");
+    ok(made(BLOCKS - 1, "snap-1", 10) == NGX_DECLINED
+       && claim(BLOCKS - 1, 99, 0) == NGX_BUSY, "and stays held");
+    ok(made(BLOCKS - 1, "", 10) == NGX_OK && slab->n == BLOCKS,
+       "unless it needs no room");
+
+    /* room comes from what has expired, wherever it is */
+
+    start();
+    spread = 4;
+
+    for (i = 0; i < BLOCKS - 1; i++) {
+        (void) claim(i, i, 0);
+        ngx_http_tccbs_store_hold(&zone, mine, NULL, &none, 10);
+    }
+
+    (void) claim(100, 100, 0);
+    now += 10;
+    answer("x", 0);
+    ok(claim(100, 9, 0) == NGX_DONE && is(&found.answer, "x"),
+       "an answer takes the room of what has ended");
+
+    for (i = 0; i < 64; i++) {
+        (void) claim(200 + i % 8, i, 0);
+        ngx_http_tccbs_store_hold(&zone, mine, NULL, &none, 10);
+        now += 2;
+    }
+
+    ok(slab->n <= BLOCKS, "and so does another call");
+    spread = 0;
 
     /* the middle one of a list */
 
