@@ -21,10 +21,12 @@
 # make soak      an hour of calls with faults; SOAK=seconds
 # make fuzz-ci   libFuzzer, a minute for each target ("make fuzz": ten)
 # make fuzz-whole  the same for nginx with the module, in one process
+# make fuzz-long 10^8 inputs for each target, for hours; FUZZ_TARGETS chooses
 # make torture   each allocation fails, one after the other
 # make dudect    whether time tells a secret, ten million samples
 # make static    cppcheck, clang-tidy and gcc -fanalyzer
 # make mutants   whether the tests notice each check that is taken out
+# make mutants-all  the same for each part of each condition of MUTATED
 # make install   puts the module into nginx's module directory
 # make deb       builds the Debian packages, in objs/deb
 # make test-deb  installs, upgrades and purges them in a chroot
@@ -99,7 +101,7 @@ UNIT_LIBS =	-lyajl -lcrypto -lz
 
 .PHONY: all module tools deps demo serve stop test unit units lint asan clean
 .PHONY: install bench bench-growth bench-limits bench-fleet fleet
-.PHONY: coverage memcheck unpooled mutants faults kill crowd soak
+.PHONY: coverage memcheck unpooled mutants mutants-all faults kill crowd soak
 .PHONY: FORCE
 .DELETE_ON_ERROR:
 
@@ -265,6 +267,16 @@ torture: all unit
 
 mutants:
 	tools/mutants
+
+# what unit tests test, of which this is a matter of minutes
+
+MUTATED =	$(addprefix src/ngx_tccbs_,authorization.c call.c key.c policy.c \
+			reply.c tc3.c value.c) \
+		$(addprefix src/ngx_http_tccbs_,audit.c batch.c chain.c heads.c \
+			journal.c replay.c store.c)
+
+mutants-all:
+	tools/mutants -a $(MUTATED)
 
 fleet: all
 	TCCBS_FLEET=long prove -v t/fleet.t

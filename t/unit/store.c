@@ -221,6 +221,21 @@ test_hold(void)
     now += 90;
     ok(ngx_http_tccbs_store_held(&zone, held, 2, &n) == 2, "two");
     ok(look(1) == NGX_OK && claim(1, 9, 0) == NGX_OK, "its time has ended");
+
+    /* the oldest are told, also when they come first */
+
+    start();
+    spread = 1;
+
+    for (n = 1; n <= 3; n++) {
+        (void) claim(n, n, 0);
+        hold(n, "");
+        now += 10;
+    }
+
+    ok(ngx_http_tccbs_store_held(&zone, held, 2, &n) == 3 && n == 2
+       && held[0].age == 30 && held[1].age == 20, "the oldest two");
+    spread = 0;
 }
 
 
