@@ -316,6 +316,7 @@ test_dead(void)
     ok(claim(1, 9, 0) == NGX_OK, "and one of a dead worker");
 
     answer("x", 0);
+    ngx_http_tccbs_store_release(&zone, key(50), id(9));
     ngx_http_tccbs_store_release(&zone, key(1), id(9));
     ok(claim(1, 10, 0) == NGX_DONE, "but none that was answered");
 }
