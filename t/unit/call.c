@@ -78,8 +78,7 @@ expect(ngx_tccbs_action_e action, const char *text, int code)
     rc = parse(action, text, &call, &error);
 
     ok(rc == ((code == GOOD) ? NGX_OK : NGX_DECLINED)
-       && error.code.len == codes[code].len
-       && memcmp(error.code.data, codes[code].data, error.code.len) == 0,
+       && is(&error.code, (char *) codes[code].data),
        "%s: %.60s", code ? (char *) codes[code].data : "good", text);
 }
 

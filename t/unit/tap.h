@@ -78,7 +78,8 @@ str(const char *text)
 static ngx_inline ngx_uint_t
 is(const ngx_str_t *s, const char *text)
 {
-    return s->len == strlen(text) && memcmp(s->data, text, s->len) == 0;
+    return s->len == strlen(text)
+           && (s->len == 0 || memcmp(s->data, text, s->len) == 0);
 }
 
 
