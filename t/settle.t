@@ -191,8 +191,13 @@ $t->wait_for(sub { $t->audit(kind => 'recovery',
     source => $seen_source->{SnapshotId}) });
 $t->settled;
 
-ok($t->reload, 'a reload');
-like(call($kept)->{message}, qr/is unknown/, 'reload: one region of two');
+SKIP: {
+    skip 'workers that valgrind runs are not to be found', 2
+        if $ENV{TCCBS_BINARY};
+
+    ok($t->reload, 'a reload');
+    like(call($kept)->{message}, qr/is unknown/, 'reload: one region of two');
+}
 
 $t->crash;
 $t->start;
