@@ -6,42 +6,13 @@
 
 
 #include "tccbs.h"
+#include "chain.h"
 #include "verify.h"
 #include "ngx_tccbs_text.h"
 
 
-#define TCCBS_VERIFY_CHAINS  64               /* a power of two, at first */
 #define TCCBS_NOWHERE        ((uint32_t) -1)  /* something is missing */
 
-
-typedef enum {
-    TCCBS_PLAIN = 0,
-    TCCBS_ANCHOR,
-    TCCBS_SEGMENT,                            /* the header of one */
-    TCCBS_START
-} tccbs_kind_e;
-
-typedef struct {
-    uint64_t           seq;
-    u_char             hash[NGX_TCCBS_SHA256_LEN];
-    u_char             prev[NGX_TCCBS_SHA256_LEN];
-    u_char            *text;
-    uint32_t           len;
-    uint32_t           file;
-    uint64_t           line;
-    uint8_t            kind;
-    uint8_t            bad_mac;
-} tccbs_entry_t;
-
-typedef struct {
-    u_char             name[TCCBS_LOG_CHAIN];
-    tccbs_entry_t     *entries;
-    size_t             n, nalloc;
-    uint64_t           last;                  /* number, in this file */
-    uint32_t           file;
-    ngx_uint_t         sorted;
-    uint64_t           first_again, last_again;
-} tccbs_chain_t;
 
 typedef struct {
     u_char            *text;
@@ -53,11 +24,7 @@ typedef struct {
 typedef struct {
     tccbs_verify_t    *v;
     ngx_tccbs_mac_t    mac;
-    tccbs_chain_t     *chains;
-    size_t             n, nalloc;
-    uint32_t          *table;                 /* by name, index + 1 */
-    size_t             size;
-    tccbs_chain_t     *recent;
+    tccbs_chains_t     chains;
     tccbs_piece_t     *torn;
     size_t             ntorn, torn_alloc;
 } tccbs_verify_ctx_t;
@@ -70,11 +37,6 @@ static ngx_int_t tccbs_verify_torn(tccbs_verify_ctx_t *ctx, uint32_t file,
     uint64_t line, u_char *text, size_t len);
 static void tccbs_verify_count(tccbs_verify_t *v, tccbs_record_t *record,
     tccbs_entry_t *e);
-static tccbs_chain_t *tccbs_verify_chain(tccbs_verify_ctx_t *ctx,
-    const u_char *name, ngx_uint_t create);
-static ngx_int_t tccbs_verify_grow(tccbs_verify_ctx_t *ctx);
-static tccbs_entry_t *tccbs_verify_find(tccbs_chain_t *chain, uint64_t seq);
-static int tccbs_verify_order(const void *one, const void *two);
 static void tccbs_verify_again(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain);
 static u_char *tccbs_verify_number(u_char *p, u_char *last, uint64_t *n);
 static void tccbs_verify_links(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain);
@@ -93,11 +55,13 @@ tccbs_verify(tccbs_verify_t *v)
 {
     size_t              i;
     ngx_int_t           rc;
+    tccbs_chains_t     *chains;
     tccbs_verify_ctx_t  ctx;
 
     ngx_memzero(&ctx, sizeof(ctx));
 
     ctx.v = v;
+    chains = &ctx.chains;
     rc = NGX_ERROR;
 
     if (v->mac_key.len
@@ -113,39 +77,30 @@ tccbs_verify(tccbs_verify_t *v)
         }
     }
 
-    for (i = 0; i < ctx.n; i++) {
-        if (!ctx.chains[i].sorted) {
-            qsort(ctx.chains[i].entries, ctx.chains[i].n,
-                  sizeof(tccbs_entry_t), tccbs_verify_order);
-        }
-
-        tccbs_verify_again(&ctx, &ctx.chains[i]);
+    for (i = 0; i < chains->n; i++) {
+        tccbs_chain_sort(&chains->elts[i]);
+        tccbs_verify_again(&ctx, &chains->elts[i]);
     }
 
-    for (i = 0; i < ctx.n; i++) {
-        tccbs_verify_links(&ctx, &ctx.chains[i]);
+    for (i = 0; i < chains->n; i++) {
+        tccbs_verify_links(&ctx, &chains->elts[i]);
     }
 
-    for (i = 0; i < ctx.n; i++) {
-        tccbs_verify_anchors(&ctx, &ctx.chains[i]);
+    for (i = 0; i < chains->n; i++) {
+        tccbs_verify_anchors(&ctx, &chains->elts[i]);
     }
 
     tccbs_verify_pieces(&ctx);
     tccbs_verify_notes(&ctx);
     tccbs_verify_receipts(&ctx);
 
-    v->chains = ctx.n;
+    v->chains = chains->n;
 
     rc = v->class ? NGX_DECLINED : NGX_OK;
 
 done:
 
-    for (i = 0; i < ctx.n; i++) {
-        free(ctx.chains[i].entries);
-    }
-
-    free(ctx.chains);
-    free(ctx.table);
+    tccbs_chains_free(chains);
     free(ctx.torn);
     ngx_tccbs_mac_free(&ctx.mac);
 
@@ -231,24 +186,15 @@ tccbs_verify_entry(tccbs_verify_ctx_t *ctx, uint32_t file, uint64_t line,
                                  record->line.len);
     }
 
-    chain = tccbs_verify_chain(ctx, record->chain, 1);
+    chain = tccbs_chains_get(&ctx->chains, record->chain, 1);
     if (chain == NULL) {
         return NGX_ERROR;
     }
 
-    if (chain->n == chain->nalloc) {
-        n = chain->nalloc ? 2 * chain->nalloc : 64;
-        e = realloc(chain->entries, n * sizeof(tccbs_entry_t));
-
-        if (e == NULL) {
-            return NGX_ERROR;
-        }
-
-        chain->entries = e;
-        chain->nalloc = n;
+    e = tccbs_chain_next(chain);
+    if (e == NULL) {
+        return NGX_ERROR;
     }
-
-    e = &chain->entries[chain->n];
 
     e->seq = record->seq;
     e->text = record->line.data;
@@ -376,139 +322,6 @@ tccbs_verify_torn(tccbs_verify_ctx_t *ctx, uint32_t file, uint64_t line,
     torn->line = line;
 
     return NGX_OK;
-}
-
-
-static tccbs_chain_t *
-tccbs_verify_chain(tccbs_verify_ctx_t *ctx, const u_char *name,
-    ngx_uint_t create)
-{
-    size_t          i;
-    tccbs_chain_t  *chain;
-
-    if (ctx->recent
-        && ngx_memcmp(ctx->recent->name, name, TCCBS_LOG_CHAIN) == 0)
-    {
-        return ctx->recent;
-    }
-
-    if (create && ctx->n * 2 >= ctx->size && tccbs_verify_grow(ctx) != NGX_OK) {
-        return NULL;
-    }
-
-    if (ctx->size == 0) {
-        return NULL;
-    }
-
-    i = 0;
-    ngx_memcpy(&i, name, sizeof(uint32_t));
-
-    for (i = i * 2654435761u & (ctx->size - 1); ctx->table[i];
-         i = (i + 1) & (ctx->size - 1))
-    {
-        chain = &ctx->chains[ctx->table[i] - 1];
-
-        if (ngx_memcmp(chain->name, name, TCCBS_LOG_CHAIN) == 0) {
-            ctx->recent = chain;
-            return chain;
-        }
-    }
-
-    if (!create) {
-        return NULL;
-    }
-
-    chain = &ctx->chains[ctx->n++];
-    ctx->table[i] = ctx->n;
-
-    ngx_memzero(chain, sizeof(tccbs_chain_t));
-    ngx_memcpy(chain->name, name, TCCBS_LOG_CHAIN);
-    chain->sorted = 1;
-    chain->first_again = (uint64_t) -1;
-
-    ctx->recent = chain;
-
-    return chain;
-}
-
-
-static ngx_int_t
-tccbs_verify_grow(tccbs_verify_ctx_t *ctx)
-{
-    size_t          i, k, size;
-    uint32_t       *table;
-    tccbs_chain_t  *chains;
-
-    size = ctx->size ? 2 * ctx->size : TCCBS_VERIFY_CHAINS;
-
-    table = calloc(size, sizeof(uint32_t));
-    chains = realloc(ctx->chains, size * sizeof(tccbs_chain_t));
-
-    if (chains) {
-        ctx->chains = chains;
-    }
-
-    if (table == NULL || chains == NULL) {
-        free(table);
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < ctx->n; i++) {
-        k = 0;
-        ngx_memcpy(&k, chains[i].name, sizeof(uint32_t));
-
-        for (k = k * 2654435761u & (size - 1); table[k];
-             k = (k + 1) & (size - 1))
-        { /* void */ }
-
-        table[k] = i + 1;
-    }
-
-    free(ctx->table);
-
-    ctx->table = table;
-    ctx->size = size;
-    ctx->recent = NULL;
-
-    return NGX_OK;
-}
-
-
-static int
-tccbs_verify_order(const void *one, const void *two)
-{
-    const tccbs_entry_t *a = one, *b = two;
-
-    if (a->seq != b->seq) {
-        return (a->seq > b->seq) ? 1 : -1;
-    }
-
-    if (a->file != b->file) {
-        return (a->file > b->file) ? 1 : -1;
-    }
-
-    return (a->line > b->line) - (a->line < b->line);
-}
-
-
-static tccbs_entry_t *
-tccbs_verify_find(tccbs_chain_t *chain, uint64_t seq)
-{
-    size_t  low, high, mid;
-
-    for (low = 0, high = chain->n; low < high; /* void */ ) {
-        mid = (low + high) / 2;
-
-        if (chain->entries[mid].seq < seq) {
-            low = mid + 1;
-
-        } else {
-            high = mid;
-        }
-    }
-
-    return (low < chain->n && chain->entries[low].seq == seq)
-           ? &chain->entries[low] : NULL;
 }
 
 
@@ -692,7 +505,7 @@ tccbs_verify_anchors(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
                 break;
             }
 
-            other = tccbs_verify_chain(ctx, p + 10, 0);
+            other = tccbs_chains_get(&ctx->chains, p + 10, 0);
             p += 10 + TCCBS_LOG_CHAIN + 8;
             p = tccbs_verify_number(p, last, &seq);
 
@@ -709,7 +522,7 @@ tccbs_verify_anchors(tccbs_verify_ctx_t *ctx, tccbs_chain_t *chain)
                 continue;                      /* in an older segment */
             }
 
-            named = tccbs_verify_find(other, seq);
+            named = tccbs_chain_find(other, seq);
 
             if (named == NULL) {
                 named = &other->entries[other->n - 1];
@@ -772,7 +585,7 @@ tccbs_verify_pieces(tccbs_verify_ctx_t *ctx)
             continue;
         }
 
-        chain = tccbs_verify_chain(ctx, name, 0);
+        chain = tccbs_chains_get(&ctx->chains, name, 0);
 
         if (chain == NULL) {
             if (seq != 0) {
@@ -784,7 +597,7 @@ tccbs_verify_pieces(tccbs_verify_ctx_t *ctx)
             continue;
         }
 
-        e = tccbs_verify_find(chain, seq);
+        e = tccbs_chain_find(chain, seq);
 
         if (e ? (text.len > e->len
                  || ngx_memcmp(e->text, text.data, text.len) != 0)
@@ -869,9 +682,9 @@ tccbs_verify_receipts(tccbs_verify_ctx_t *ctx)
         if (strlen(text) > TCCBS_LOG_CHAIN + 1
             && text[TCCBS_LOG_CHAIN] == '.')
         {
-            chain = tccbs_verify_chain(ctx, (u_char *) text, 0);
+            chain = tccbs_chains_get(&ctx->chains, (u_char *) text, 0);
             seq = strtoull(text + TCCBS_LOG_CHAIN + 1, &text, 10);
-            e = chain ? tccbs_verify_find(chain, seq) : NULL;
+            e = chain ? tccbs_chain_find(chain, seq) : NULL;
         }
 
         if (e && (strlen(text) != NGX_TCCBS_HEX_LEN + 1

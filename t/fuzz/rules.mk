@@ -3,7 +3,8 @@
 
 FUZZERS =	authorization tc3 request reply audit note source http resp scan
 
-FUZZ_SRC =	$(PURE) tools/log.c tools/note.c tools/verify.c
+FUZZ_SRC =	$(PURE) tools/chain.c tools/log.c tools/note.c \
+		tools/verify.c
 FUZZ_SAN =	-g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 		-fno-sanitize-recover=undefined
 
