@@ -264,6 +264,18 @@ for my $reply ('{5, ID, 1000}', '{3, ID, -1}', '{4, {1, ID, ""}}',
 like($wired->slurp('logs/error.log'), qr/makes no sense to "a claim"/,
     'it says so');
 
+# nor of that of signatures: the zone alone remembers them then
+
+my %looked;
+
+$redis->mode('spend return 3');
+ok($wired->wait_for(sub { $looked{$wired->call('DescribeSnapshots', {},
+    region => 'ap-beijing')->{code}}++;
+    $wired->slurp('logs/error.log') =~ /makes no sense to "a signature"/ }),
+    'no sense of a signature');
+is_deeply([ keys %looked ], [ '' ], 'and looks go on');
+$redis->mode('pass');
+
 # an answer for which there is no room in Redis: nor is it sent again
 
 my $large = copy();
