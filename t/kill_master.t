@@ -34,7 +34,7 @@ for my $round (1 .. $rounds) {
         $t->crash;
 
     } else {
-        my @orphans = $t->workers;
+        my @orphans = $t->children;
         my $pid = delete $t->{pid};
 
         kill 'KILL', $pid;
