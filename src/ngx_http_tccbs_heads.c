@@ -153,9 +153,7 @@ ngx_http_tccbs_heads_place(ngx_http_tccbs_shm_t *shm)
         }
 
         if ((place == NULL || head->age < place->age)
-            && (head->owner == 0
-                || (kill((pid_t) head->owner, 0) == -1
-                    && ngx_errno == ESRCH)))
+            && (head->owner == 0 || ngx_http_tccbs_gone(head->owner)))
         {
             place = head;
         }

@@ -250,7 +250,7 @@ ngx_http_tccbs_metrics_worker(void)
         process = &ngx_http_tccbs_processes[i];
         pid = process->pid;
 
-        if (pid && (kill((ngx_pid_t) pid, 0) != -1 || ngx_errno != ESRCH)) {
+        if (pid && !ngx_http_tccbs_gone(pid)) {
             continue;
         }
 
@@ -366,7 +366,7 @@ ngx_http_tccbs_metrics_processes(ngx_atomic_uint_t state)
         pid = process->pid;
 
         if (pid && (process->state & state) == state
-            && (kill((ngx_pid_t) pid, 0) != -1 || ngx_errno != ESRCH))
+            && !ngx_http_tccbs_gone(pid))
         {
             n++;
         }

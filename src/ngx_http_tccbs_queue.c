@@ -283,8 +283,7 @@ static ngx_uint_t
 ngx_http_tccbs_queue_alive(ngx_http_tccbs_waiter_t *waiter)
 {
     return waiter->owner == (ngx_atomic_uint_t) ngx_pid
-           || kill((pid_t) waiter->owner, 0) != -1
-           || ngx_errno != ESRCH;
+           || !ngx_http_tccbs_gone(waiter->owner);
 }
 
 

@@ -470,7 +470,7 @@ ngx_http_tccbs_store_left(ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
 
     return entry->state == NGX_HTTP_TCCBS_HELD
            || (entry->state == NGX_HTTP_TCCBS_FLYING
-               && kill((pid_t) entry->owner, 0) == -1 && ngx_errno == ESRCH);
+               && ngx_http_tccbs_gone(entry->owner));
 }
 
 
@@ -616,7 +616,7 @@ ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
         return entry->expires > ngx_http_tccbs_zone_now();
     }
 
-    if (kill((pid_t) entry->owner, 0) != -1 || ngx_errno != ESRCH) {
+    if (!ngx_http_tccbs_gone(entry->owner)) {
         return 1;
     }
 

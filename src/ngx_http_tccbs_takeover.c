@@ -21,7 +21,6 @@ static void ngx_http_tccbs_takeover_close(void *data);
 static ngx_int_t ngx_http_tccbs_takeover_put(
     ngx_http_tccbs_takeover_t *takeover, uint64_t value, off_t offset);
 static uint64_t ngx_http_tccbs_takeover_pid(void);
-static ngx_uint_t ngx_http_tccbs_takeover_dead(uint64_t pid);
 
 
 ngx_int_t
@@ -161,7 +160,7 @@ ngx_http_tccbs_takeover_take(ngx_http_tccbs_takeover_t *takeover)
     shm = takeover->shm;
     taker = shm->taker;
 
-    if ((taker && !ngx_http_tccbs_takeover_dead(taker))
+    if ((taker && !ngx_http_tccbs_gone(taker))
         || !ngx_atomic_cmp_set(&shm->taker, taker, ngx_pid))
     {
         return NGX_DECLINED;
@@ -249,12 +248,5 @@ ngx_http_tccbs_takeover_gone(ngx_http_tccbs_takeover_t *takeover)
 
     ngx_memory_barrier();
 
-    return ngx_http_tccbs_takeover_dead(takeover->present->master);
-}
-
-
-static ngx_uint_t
-ngx_http_tccbs_takeover_dead(uint64_t pid)
-{
-    return kill((pid_t) pid, 0) == -1 && ngx_errno == ESRCH;
+    return ngx_http_tccbs_gone(takeover->present->master);
 }

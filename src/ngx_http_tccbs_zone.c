@@ -227,7 +227,7 @@ ngx_http_tccbs_flight_found(ngx_shm_zone_t *zone, ngx_str_t *id,
         return NGX_ERROR;
     }
 
-    if (pid <= 0 || (kill(pid, 0) == -1 && ngx_errno == ESRCH)) {
+    if (pid <= 0 || ngx_http_tccbs_gone(pid)) {
         pid = NGX_HTTP_TCCBS_NOBODY;
     }
 
@@ -260,11 +260,7 @@ ngx_http_tccbs_flight_orphan(ngx_shm_zone_t *zone, ngx_uint_t *n)
         flight = &shm->flights[(*n)++];
         pid = flight->owner;
 
-        if (pid == 0 || pid == ngx_pid) {
-            continue;
-        }
-
-        if (kill(pid, 0) != -1 || ngx_errno != ESRCH) {
+        if (pid == 0 || pid == ngx_pid || !ngx_http_tccbs_gone(pid)) {
             continue;
         }
 

@@ -142,6 +142,15 @@ void *ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
 /* Seconds of the monotonic clock: what is shared must not end by a step. */
 time_t ngx_http_tccbs_zone_now(void);
 
+/* Whether an owner has ended; one of another user is there all the same. */
+
+static ngx_inline ngx_uint_t
+ngx_http_tccbs_gone(ngx_atomic_uint_t pid)
+{
+    return kill((pid_t) pid, 0) == -1 && ngx_errno == ESRCH;
+}
+
+
 /* Takes a free entry for this process, or returns NULL. */
 ngx_http_tccbs_flight_t *ngx_http_tccbs_flight_take(ngx_shm_zone_t *zone,
     ngx_str_t *id);
