@@ -35,8 +35,8 @@ static ngx_int_t ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold,
 static ngx_int_t ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone,
     time_t seconds, ngx_pool_t *pool, ngx_tccbs_json_t *intent,
     ngx_tccbs_json_t *outcome);
-static void ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone,
-    ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_uint_t call);
+static void ngx_http_tccbs_restore_release(ngx_http_tccbs_hold_t *hold,
+    ngx_tccbs_json_t *intent);
 static void ngx_http_tccbs_restore_settled(void *data,
     ngx_http_tccbs_line_t *line);
 static ngx_int_t ngx_http_tccbs_restore_answer(
@@ -224,11 +224,12 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
     ngx_http_tccbs_line_t *intent, ngx_http_tccbs_line_t *outcome,
     ngx_log_t *log)
 {
-    ngx_int_t          rc;
-    ngx_str_t          end;
-    ngx_uint_t         known;
-    ngx_pool_t        *pool;
-    ngx_tccbs_json_t  *in, *out;
+    ngx_int_t               rc;
+    ngx_str_t               end;
+    ngx_uint_t              known;
+    ngx_pool_t             *pool;
+    ngx_tccbs_json_t       *in, *out;
+    ngx_http_tccbs_hold_t   hold;
 
     pool = ngx_create_pool(4096, log);
     if (pool == NULL) {
@@ -244,10 +245,12 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
     if (rc == NGX_OK) {
         end = ngx_http_tccbs_restore_member(out, "outcome");
 
-        known = (end.len && !ngx_tccbs_is(&end, "unknown"));
+        known = (end.len && !ngx_tccbs_is(&end, "unknown")
+                 && ngx_http_tccbs_restore_what(&hold, conf->zone, pool, in)
+                    == NGX_OK);
 
         if (known) {
-            ngx_http_tccbs_restore_release(conf->zone, pool, in, 0);
+            ngx_http_tccbs_restore_release(&hold, in);
         }
 
         rc = ngx_http_tccbs_restore_end(conf, pool, in, out,
@@ -256,7 +259,7 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
         /* a call that has an answer, or is to get one, is at no moment free */
 
         if (known && rc == NGX_DECLINED) {
-            ngx_http_tccbs_restore_release(conf->zone, pool, in, 1);
+            ngx_http_tccbs_store_release(conf->zone, hold.call, &hold.id);
         }
     }
 
@@ -374,28 +377,16 @@ ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone, time_t seconds,
 }
 
 
-/* The regions, or the call. */
-
 static void
-ngx_http_tccbs_restore_release(ngx_shm_zone_t *zone, ngx_pool_t *pool,
-    ngx_tccbs_json_t *intent, ngx_uint_t call)
+ngx_http_tccbs_restore_release(ngx_http_tccbs_hold_t *hold,
+    ngx_tccbs_json_t *intent)
 {
-    ngx_tccbs_json_t       *to;
-    ngx_http_tccbs_hold_t   hold;
-
-    if (ngx_http_tccbs_restore_what(&hold, zone, pool, intent) != NGX_OK) {
-        return;
-    }
-
-    if (call) {
-        ngx_http_tccbs_store_release(zone, hold.call, &hold.id);
-        return;
-    }
+    ngx_tccbs_json_t  *to;
 
     to = ngx_tccbs_json_get(intent, "to");
 
     for (to = to ? to->child : NULL; to; to = to->next) {
-        ngx_http_tccbs_hold_release(&hold, &to->value);
+        ngx_http_tccbs_hold_release(hold, &to->value);
     }
 }
 
