@@ -376,9 +376,7 @@ test_segments(void)
 
     /* without memory for the header: the next one */
 
-    at = 0;
-    count = 0;
-    armed = 1;
+    fail_at(0);
     journal.reopen();
     turns();
     armed = 0;
@@ -416,9 +414,7 @@ test_anchors(void)
     (void) note(10);
     ok(timer(ANCHOR) == 30000, "not after the last");
 
-    count = 0;
-    at = 0;
-    armed = 1;
+    fail_at(0);
     fire(ANCHOR);
     armed = 0;
     ok(journal.writes == 1 && timer(ANCHOR) == 0, "without memory it is not");
@@ -504,9 +500,7 @@ test_exit(void)
     ok(chained() && has("\"why\":\"stop\"") == 1, "a chain that began ends");
 
     (void) start();
-    count = 0;
-    at = 0;
-    armed = 1;
+    fail_at(0);
     journal.reopen();
     turns();
     armed = 0;
@@ -580,9 +574,7 @@ failure(ngx_uint_t n)
     ngx_int_t   rc;
     ngx_uint_t  i, last;
 
-    count = 0;
-    at = n;
-    armed = 1;
+    fail_at(n);
 
     rc = start();
 
@@ -639,10 +631,8 @@ test_memory(void)
 
     ngx_str_null(&conf.key);
 
-    count = 0;
-    at = 0;
-    armed = 1;
-    ok(start() == NGX_ERROR && count == 1, "no chain without a name of its own");
+    fail_at(0);
+    ok(start() == NGX_ERROR && count == 1, "no chain without its own name");
     armed = 0;
 
     /* ids are made of random bytes, which are asked for now and then */
@@ -650,9 +640,7 @@ test_memory(void)
     (void) start();
 
     for (i = 0; i < 70; i++) {
-        count = 0;
-        at = 1;
-        armed = 1;
+        fail_at(1);
         journal.reopen();
         turns();
         armed = 0;
@@ -687,9 +675,7 @@ test_copy(void)
 
     (void) append(3, NULL, &pos);
     turns();
-    count = 0;
-    at = 0;
-    armed = 1;
+    fail_at(0);
     ends(NGX_OK, 0);
     armed = 0;
     ok(copies == 3 && has_record(3) == 1, "without memory there is none");

@@ -12,8 +12,7 @@
 /*
  * What the audit log of a worker stands on: a journal that ends a write when it
  * is told to, well or not, an event loop whose rounds and timers the test turns,
- * and what else nginx would have.  Memory and OpenSSL fail at the "at"-th call
- * while "armed" is set.
+ * and what else nginx would have.  Memory and OpenSSL fail when fail_at() says.
  */
 
 #include <ngx_config.h>
@@ -92,16 +91,18 @@ fails(void)
 }
 
 
-#define wrap(type, name, params, args, failure)                               \
-    type __real_##name params;                                                \
-    type __wrap_##name params;                                                \
-                                                                              \
-    type __wrap_##name params                                                 \
-    {                                                                         \
-        return fails() ? failure : __real_##name args;                        \
-    }
+/* Of what can fail from here on, the n-th does, until "armed" is 0. */
 
-openssl_calls(wrap)
+static void
+fail_at(int n)
+{
+    count = 0;
+    at = n;
+    armed = 1;
+}
+
+
+openssl_calls(failing)
 
 
 void *

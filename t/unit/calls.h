@@ -30,4 +30,17 @@
     wrap(int, RAND_bytes, (u_char *p, int n), (p, n), 0)
 
 
+
+/* Such a macro: with --wrap, a call fails when fails() of the test says so. */
+
+#define failing(type, name, params, args, failure)                            \
+    type __real_##name params;                                                \
+    type __wrap_##name params;                                                \
+                                                                              \
+    type __wrap_##name params                                                 \
+    {                                                                         \
+        return fails() ? failure : __real_##name args;                        \
+    }
+
+
 #endif /* _CALLS_H_INCLUDED_ */

@@ -38,22 +38,13 @@ fails(void)
 }
 
 
-#define wrap(type, name, params, args, failure)                               \
-    type __real_##name params;                                                \
-    type __wrap_##name params;                                                \
-                                                                              \
-    type __wrap_##name params                                                 \
-    {                                                                         \
-        return fails() ? failure : __real_##name args;                        \
-    }
-
-wrap(void *, ngx_palloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
-wrap(void *, ngx_pnalloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
-wrap(void *, ngx_pcalloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
-wrap(EVP_MD *, EVP_MD_fetch, (OSSL_LIB_CTX *c, const char *n, const char *p),
-     (c, n, p), NULL)
-wrap(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
-openssl_calls(wrap)
+failing(void *, ngx_palloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
+failing(void *, ngx_pnalloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
+failing(void *, ngx_pcalloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
+failing(EVP_MD *, EVP_MD_fetch,
+        (OSSL_LIB_CTX *c, const char *n, const char *p), (c, n, p), NULL)
+failing(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
+openssl_calls(failing)
 
 
 static ngx_pool_t               *pool;
