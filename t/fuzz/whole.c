@@ -49,7 +49,7 @@ static void spill(const char *dir, const char *name, const char *text);
 static void request(fuzz_t *f, text_t *out);
 static void put(text_t *out, const void *data, size_t len);
 static void sign(text_t *out, size_t from);
-static void rest(ngx_uint_t rounds);
+static void yield(ngx_uint_t rounds);
 static void turn(void);
 static void upstream(const ngx_str_t *answer);
 static void forwarded(text_t *in);
@@ -68,7 +68,7 @@ static char              date[11], now[16];
 static text_t            client_in, client_out, upstream_in;
 
 
-/* The time is that of the start and a millisecond for each round of the loop. */
+/* The time is that of the start, and a millisecond for each round. */
 
 int
 __wrap_clock_gettime(clockid_t id, struct timespec *ts)
@@ -280,7 +280,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (i = 0; !closed || ngx_cycle->free_connection_n != idle; i++) {
 
         must(i < ROUNDS);
-        rest(i);
+        yield(i);
 
         if (at < client_out.len) {
             n = send(fd, client_out.data + at, client_out.len - at,
@@ -506,10 +506,10 @@ sign(text_t *out, size_t from)
 }
 
 
-/* The thread that writes the log needs its time when it is not there at once. */
+/* The thread that writes the log may need the time of this one. */
 
 static void
-rest(ngx_uint_t rounds)
+yield(ngx_uint_t rounds)
 {
     if (rounds > BUSY) {
         usleep(100);
@@ -751,9 +751,7 @@ answer(text_t *in, size_t *at)
         return 1;
     }
 
-    if (json.len == (size_t) NGX_ERROR
-        || json.len > rest)
-    {
+    if (json.len == (size_t) NGX_ERROR || json.len > rest) {
         return 0;
     }
 
@@ -783,22 +781,16 @@ recorded(ngx_uint_t n)
 {
     char           *p, *last;
     ssize_t         len;
-    ngx_uint_t      i, intents, outcomes, large, quiet;
+    off_t           at;
+    ngx_uint_t      i, intents, outcomes;
 
     /* a line of which a part has been read, the writer is another thread */
 
     static text_t   log;
+    static off_t    freed;
 
     intents = 0;
     outcomes = 0;
-
-    /*
-     * The file is in memory, and a run has a hundred million calls: before it
-     * is emptied, whatever is still to be written has the time for it.
-     */
-
-    large = lseek(audit_fd, 0, SEEK_CUR) > AUDIT;
-    quiet = large ? 200 : 0;
 
     for (i = 0; ; i++) {
 
@@ -829,26 +821,29 @@ recorded(ngx_uint_t n)
             memmove(log.data, last, log.len);
         }
 
-        if (intents == outcomes && intents >= n && log.len == 0
-            && (quiet == 0 || quiet-- == 1))
-        {
+        if (intents == outcomes && intents >= n && log.len == 0) {
             break;
         }
 
         if (i == ROUNDS) {
-            fprintf(stderr, "%u intents, %u outcomes, %u sent, %zu of a line, "
-                    "%u quiet: %.*s\n", (unsigned) intents,
-                    (unsigned) outcomes, (unsigned) n, log.len,
-                    (unsigned) quiet, (int) log.len, log.data);
+            fprintf(stderr, "%u intents, %u outcomes, %u sent, and: %.*s\n",
+                    (unsigned) intents, (unsigned) outcomes, (unsigned) n,
+                    (int) log.len, log.data);
             must(0);
         }
 
         turn();
-        rest(quiet ? ROUNDS : i);
+        yield(i);
     }
 
-    if (large) {
-        must(ftruncate(audit_fd, 0) == 0);
-        must(lseek(audit_fd, 0, SEEK_SET) == 0);
+    /* it is in memory, and a run has a hundred million calls */
+
+    at = lseek(audit_fd, 0, SEEK_CUR);
+
+    if (at - freed > AUDIT) {
+        must(fallocate(audit_fd, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE,
+                       freed, at - freed)
+             == 0);
+        freed = at;
     }
 }
