@@ -13,6 +13,7 @@
 
 
 static ngx_int_t tccbs_chains_grow(tccbs_chains_t *chains);
+static size_t tccbs_chain_hash(const u_char *name);
 static int tccbs_chain_order(const void *one, const void *two);
 
 
@@ -39,10 +40,7 @@ tccbs_chains_get(tccbs_chains_t *chains, const u_char *name,
         return NULL;
     }
 
-    i = 0;
-    ngx_memcpy(&i, name, sizeof(uint32_t));
-
-    for (i = i * 2654435761u & (chains->size - 1); chains->table[i];
+    for (i = tccbs_chain_hash(name) & (chains->size - 1); chains->table[i];
          i = (i + 1) & (chains->size - 1))
     {
         chain = &chains->elts[chains->table[i] - 1];
@@ -93,10 +91,7 @@ tccbs_chains_grow(tccbs_chains_t *chains)
     }
 
     for (i = 0; i < chains->n; i++) {
-        k = 0;
-        ngx_memcpy(&k, elts[i].name, sizeof(uint32_t));
-
-        for (k = k * 2654435761u & (size - 1); table[k];
+        for (k = tccbs_chain_hash(elts[i].name) & (size - 1); table[k];
              k = (k + 1) & (size - 1))
         { /* void */ }
 
@@ -110,6 +105,17 @@ tccbs_chains_grow(tccbs_chains_t *chains)
     chains->recent = NULL;
 
     return NGX_OK;
+}
+
+
+static size_t
+tccbs_chain_hash(const u_char *name)
+{
+    uint32_t  n;
+
+    ngx_memcpy(&n, name, sizeof(uint32_t));
+
+    return n * (size_t) 2654435761u;
 }
 
 
