@@ -178,7 +178,8 @@ $(OBJS)/unit/journal.t: UNIT_LIBS += $(FILES:%=-Wl,--wrap=%)
 
 # those in which memory and OpenSSL fail; CALLS are those of t/unit/calls.h
 
-FAILING =	ngx_palloc ngx_pnalloc ngx_pcalloc EVP_MD_fetch EVP_MD_CTX_new
+FAILING =	ngx_palloc ngx_pnalloc ngx_pcalloc mmap64 mprotect \
+		EVP_MD_fetch EVP_MD_CTX_new
 CALLS =		EVP_DigestInit_ex2 EVP_DigestUpdate EVP_DigestFinal_ex \
 		EVP_MD_CTX_copy_ex RAND_bytes
 

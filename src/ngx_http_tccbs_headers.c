@@ -137,7 +137,7 @@ ngx_http_tccbs_shape_target(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 
     /* the server would be that of the request line, the signed host another */
 
-    if (r->host_start && r->http_version < NGX_HTTP_VERSION_20) {
+    if (r->http_version < NGX_HTTP_VERSION_20 && r->host_start) {
         return ngx_http_tccbs_refuse(ctx, "InvalidParameter", "path",
                                      "The target of a request must be a path.");
     }
@@ -168,7 +168,10 @@ ngx_http_tccbs_shape_headers(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    /* the whole list: nginx itself keeps the last of most repeated headers */
+    /*
+     * The whole list: nginx itself keeps the last of most repeated headers.
+     * The authority of HTTP/2 is there as well, as the host.
+     */
 
     part = &r->headers_in.headers.part;
     h = part->elts;
@@ -190,12 +193,6 @@ ngx_http_tccbs_shape_headers(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
         if (rc != NGX_OK) {
             return rc;
         }
-    }
-
-    /* in HTTP/2 the host may come as a pseudo-header only */
-
-    if (ctx->headers.host.data == NULL && r->headers_in.host) {
-        ctx->headers.host = r->headers_in.host->value;
     }
 
     return NGX_OK;

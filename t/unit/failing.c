@@ -8,6 +8,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include <sys/mman.h>
+
 #include "calls.h"
 #include "ngx_tccbs_call.h"
 #include "ngx_tccbs_key.h"
@@ -21,6 +23,9 @@
  */
 
 static int  armed, at, more, count;
+
+
+static long pages(void);
 
 
 static int
@@ -44,6 +49,9 @@ failing(void *, ngx_pcalloc, (ngx_pool_t *p, size_t n), (p, n), NULL)
 failing(EVP_MD *, EVP_MD_fetch,
         (OSSL_LIB_CTX *c, const char *n, const char *p), (c, n, p), NULL)
 failing(EVP_MD_CTX *, EVP_MD_CTX_new, (void), (), NULL)
+failing(void *, mmap64, (void *p, size_t n, int prot, int how, int fd,
+        off_t at), (p, n, prot, how, fd, at), MAP_FAILED)
+failing(int, mprotect, (void *p, size_t n, int prot), (p, n, prot), -1)
 openssl_calls(failing)
 
 
@@ -97,6 +105,83 @@ init(void)
     ngx_tccbs_crypto_done();
 
     return ngx_tccbs_crypto_init();
+}
+
+
+/* memory for secrets, its second piece as well */
+
+static ngx_int_t
+arena(void)
+{
+    size_t              i;
+    u_char             *p;
+    ngx_int_t           rc;
+    ngx_pool_t         *own;
+    ngx_tccbs_arena_t  *a;
+
+    own = ngx_create_pool(1024, NULL);
+    a = ngx_tccbs_arena_create(own);
+    rc = a ? NGX_OK : NGX_ERROR;
+
+    for (i = 0; i < 2 && rc == NGX_OK; i++) {
+        p = ngx_tccbs_arena_alloc(a, 100000);
+
+        if (p == NULL) {
+            rc = NGX_ERROR;
+            continue;
+        }
+
+        memset(p, 'x', 100000);
+    }
+
+    ngx_destroy_pool(own);
+
+    return rc;
+}
+
+
+static void
+test_arena(void)
+{
+    long  before;
+
+    (void) arena();
+
+    before = pages();
+    torture("memory for secrets", arena, NGX_OK);
+
+#if (__SANITIZE_ADDRESS__)
+
+    printf("# AddressSanitizer keeps memory for itself, %ld pages\n",
+           pages() - before);
+
+#else
+
+    ok(pages() == before, "of which nothing stays");
+
+#endif
+}
+
+
+/* Of the whole process, see proc(5). */
+
+static long
+pages(void)
+{
+    long   n;
+    FILE  *fp;
+
+    fp = fopen("/proc/self/statm", "r");
+
+    if (fp == NULL || fscanf(fp, "%ld", &n) != 1) {
+        n = -1;
+    }
+
+    if (fp) {
+        fclose(fp);
+    }
+
+    return n;
 }
 
 
@@ -342,6 +427,8 @@ main(void)
     torture("the handles", init, NGX_OK);
 
     set_up();
+
+    test_arena();
 
     torture("a day key", day_key, NGX_OK);
     torture("the key of a MAC", mac_key, NGX_OK);
