@@ -197,8 +197,10 @@ ngx_tccbs_json_scan(const ngx_str_t *text)
     const char    *why;
     const u_char  *p, *last;
 
+    /* C does not define what NULL + 0 is */
+
     p = text->data;
-    last = p + text->len;
+    last = text->len ? p + text->len : p;
     why = NULL;
     quoted = 0;
 

@@ -90,8 +90,10 @@ ngx_tccbs_out_string(ngx_tccbs_out_t *out, const ngx_str_t *s)
 
     ngx_tccbs_out_lit(out, "\"");
 
+    /* C does not define what NULL + 0 is */
+
     p = s->data;
-    last = p + s->len;
+    last = s->len ? p + s->len : p;
 
     while (p < last) {
 

@@ -45,7 +45,7 @@ replays: $(FUZZERS:%=$(OBJS)/replay/%)
 
 fuzzers: $(FUZZERS:%=$(OBJS)/fuzz/%)
 
-.PHONY: replays fuzzers fuzz fuzz-ci fuzz-whole fuzz-long
+.PHONY: replays fuzzers fuzz fuzz-ci fuzz-whole whole fuzz-long
 
 FUZZ_TIME =	600
 
@@ -61,19 +61,27 @@ FUZZ_HOW =	-t $(FUZZ_TIME)
 
 fuzz-whole:
 	tools/deps fuzz
+	$(MAKE) whole
+	tools/fuzz $(FUZZ_HOW) whole
+
+whole:
 	@mkdir -p $(OBJS)
 	$(if $(NGX_SRC),,tools/nginx-source $(OBJS)/nginx-src)
-	tools/fuzz-whole $(or $(NGX_SRC),$(OBJS)/nginx-src) $(OBJS)
-	tools/fuzz $(FUZZ_HOW) whole
+	tools/fuzz-whole $(or $(NGX_SRC),$(OBJS)/nginx-src) $(OBJS) \
+		"$(FUZZ_COVER)"
 
 FUZZ_SECONDS =	60
 
 fuzz-ci:
 	$(MAKE) fuzz FUZZ_TIME=$(FUZZ_SECONDS)
 
+# without "whole", which is named to be among them
+
 FUZZ_RUNS =	100000000
+FUZZ_TARGETS =	$(FUZZERS)
 
 fuzz-long:
 	tools/deps fuzz
-	$(MAKE) OBJS=objs-fuzz FUZZ_COVER="$(FUZZ_COUNT)" fuzzers
+	$(MAKE) OBJS=objs-fuzz FUZZ_COVER="$(FUZZ_COUNT)" fuzzers \
+		$(filter whole,$(FUZZ_TARGETS))
 	TCCBS_OBJS=objs-fuzz tools/fuzz -n $(FUZZ_RUNS) $(FUZZ_TARGETS)

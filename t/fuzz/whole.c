@@ -31,8 +31,7 @@
 
 #define BUF       65536
 #define AUDIT     (16 << 20)
-#define BUSY      2000
-#define ROUNDS    600000
+#define ROUNDS    100000
 #define SECRET    "fuzz-central-secret-000000000000"
 #define KEY       "fuzz-gateway-secret-000000000000"
 
@@ -49,26 +48,28 @@ static void spill(const char *dir, const char *name, const char *text);
 static void request(fuzz_t *f, text_t *out);
 static void put(text_t *out, const void *data, size_t len);
 static void sign(text_t *out, size_t from);
-static void yield(ngx_uint_t rounds);
-static void turn(void);
+static void turn(ngx_uint_t round);
 static void upstream(const ngx_str_t *answer);
 static void forwarded(text_t *in);
 static void answers(text_t *in);
 static ngx_uint_t answer(text_t *in, size_t *at);
 static void recorded(ngx_uint_t sent);
 
+int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
 
 static int               upstream_fd, upstream_conn, audit_fd;
+static ngx_uint_t        connecting;
 static ngx_uint_t        idle, sent, serial;
 static time_t            start_time;
-static volatile uint64_t  passed;
-static struct sockaddr_un  client_addr;
+static uint64_t          passed;
+static struct sockaddr_un  client_addr, upstream_addr;
 static char              dir[] = "/dev/shm/tccbs-fuzz-XXXXXX";
 static char              date[11], now[16];
 static text_t            client_in, client_out, upstream_in;
 
 
-/* The time is that of the start, and a millisecond for each round. */
+/* The time is that of the start, and what the rounds of the loop take. */
 
 int
 __wrap_clock_gettime(clockid_t id, struct timespec *ts)
@@ -87,6 +88,36 @@ __wrap_gettimeofday(struct timeval *tv, void *zone)
     tv->tv_usec = passed % 1000 * 1000;
 
     return 0;
+}
+
+
+/* To ask whether a connection has come costs as much as to take one. */
+
+int
+__wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    int  rc;
+
+    rc = __real_connect(fd, addr, len);
+
+    if (rc == 0 && memcmp(addr, &upstream_addr, len) == 0) {
+        connecting++;
+    }
+
+    return rc;
+}
+
+
+/* What a thread would do is done at once, so that each input is the same. */
+
+ngx_int_t
+__wrap_ngx_thread_task_post(ngx_thread_pool_t *tp, ngx_thread_task_t *task)
+{
+    task->handler(task->ctx, ngx_cycle->log);
+    task->event.complete = 1;
+    ngx_post_event(&task->event, &ngx_posted_events);
+
+    return NGX_OK;
 }
 
 
@@ -130,7 +161,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
     upstream_conn = -1;
 
     for (idle = 0; idle < 10; idle++) {
-        turn();
+        turn(0);
     }
 
     idle = ngx_cycle->free_connection_n;
@@ -142,16 +173,15 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 static void
 listen_at(const char *path)
 {
-    struct sockaddr_un  sun;
-
-    ngx_memzero(&sun, sizeof(sun));
-    sun.sun_family = AF_UNIX;
-    strcpy(sun.sun_path, path);
+    upstream_addr.sun_family = AF_UNIX;
+    strcpy(upstream_addr.sun_path, path);
 
     upstream_fd = socket(AF_UNIX, SOCK_STREAM|SOCK_NONBLOCK, 0);
 
     must(upstream_fd != -1
-         && bind(upstream_fd, (struct sockaddr *) &sun, sizeof(sun)) == 0
+         && bind(upstream_fd, (struct sockaddr *) &upstream_addr,
+                 sizeof(upstream_addr))
+            == 0
          && listen(upstream_fd, 16) == 0);
 }
 
@@ -280,7 +310,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (i = 0; !closed || ngx_cycle->free_connection_n != idle; i++) {
 
         must(i < ROUNDS);
-        yield(i);
 
         if (at < client_out.len) {
             n = send(fd, client_out.data + at, client_out.len - at,
@@ -311,7 +340,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
         }
 
-        turn();
+        turn(i);
         upstream(&reply);
     }
 
@@ -319,7 +348,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* what was sent to an upstream that nobody waited for is of this input */
 
-    for (i = 0; i < 8 || upstream_conn != -1; i++) {
+    while (connecting || upstream_conn != -1) {
         upstream(&reply);
     }
 
@@ -506,25 +535,17 @@ sign(text_t *out, size_t from)
 }
 
 
-/* The thread that writes the log may need the time of this one. */
+/*
+ * One round of the event loop, which never waits: it takes a millisecond, and
+ * more when an input has taken many.
+ */
 
 static void
-yield(ngx_uint_t rounds)
-{
-    if (rounds > BUSY) {
-        usleep(100);
-    }
-}
-
-
-/* One round of the event loop, which never waits: it takes a millisecond. */
-
-static void
-turn(void)
+turn(ngx_uint_t round)
 {
     ngx_cycle_t  *cycle = (ngx_cycle_t *) ngx_cycle;
 
-    passed++;
+    passed += 1 + round / 64;
 
     if (!ngx_queue_empty(&ngx_posted_next_events)) {
         ngx_event_move_posted_next(cycle);
@@ -545,12 +566,14 @@ upstream(const ngx_str_t *reply)
     ssize_t  n;
 
     if (upstream_conn == -1) {
-        upstream_conn = accept4(upstream_fd, NULL, NULL, SOCK_NONBLOCK);
-
-        if (upstream_conn == -1) {
+        if (connecting == 0) {
             return;
         }
 
+        upstream_conn = accept4(upstream_fd, NULL, NULL, SOCK_NONBLOCK);
+        must(upstream_conn != -1);
+
+        connecting--;
         upstream_in.len = 0;
     }
 
@@ -832,8 +855,7 @@ recorded(ngx_uint_t n)
             must(0);
         }
 
-        turn();
-        yield(i);
+        turn(i);
     }
 
     /* it is in memory, and a run has a hundred million calls */
