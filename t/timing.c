@@ -24,9 +24,10 @@
  * exits that must be found.
  */
 
-#define BATCH  64                             /* inputs prepared at once */
-#define IDS    64
-#define LONG   1024
+#define BATCH    64                           /* inputs prepared at once */
+#define IDS      64
+#define BUCKETS  (2 * IDS)                    /* of an index of so many */
+#define LONG     1024
 
 typedef struct {
     double  n, mean, m2;
@@ -392,13 +393,17 @@ verify_run(void *input)
 }
 
 
-/* An id that nobody has, which is nearly that of a key, or not at all. */
+/*
+ * An id that nobody has, which is nearly that of a key, or not at all, in the
+ * bucket of that key: they are compared, and to as many others in both classes.
+ */
 
 static void
 lookup_prepare(void *input, int class)
 {
     u_char           *p;
     size_t            i;
+    uint32_t          hash;
     ngx_str_t        *id = input;
     const ngx_str_t  *key;
 
@@ -409,11 +414,16 @@ lookup_prepare(void *input, int class)
 
     memcpy(p, key->data, key->len);
 
-    for (i = class ? key->len - 1 : 6; i < key->len; i++) {
-        p[i] = 'a' + below(26);
-    }
+    hash = ngx_murmur_hash2(key->data, key->len);
 
-    p[key->len - 1] = 'g' + below(20);
+    do {
+        for (i = class ? key->len - 3 : 6; i < key->len; i++) {
+            p[i] = 'a' + below(26);
+        }
+
+        p[key->len - 1] = 'g' + below(20);
+
+    } while ((ngx_murmur_hash2(p, key->len) ^ hash) & (BUCKETS - 1));
 
     id->data = p;
     id->len = key->len;
