@@ -14,6 +14,7 @@
 #include "ngx_tccbs_call.h"
 #include "ngx_tccbs_tc3.h"
 
+#include <ftw.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -42,6 +43,9 @@ typedef struct {
 } text_t;
 
 
+static void leave(void);
+static int leave_file(const char *path, const struct stat *st, int type,
+    struct FTW *ftw);
 static void listen_at(const char *path);
 static void start(const char *dir);
 static void spill(const char *dir, const char *name, const char *text);
@@ -143,6 +147,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
     start_time = time(NULL);
 
     must(mkdtemp(dir) != NULL);
+    must(atexit(leave) == 0);
 
     snprintf(path, sizeof(path), "%s/upstream", dir);
     listen_at(path);
@@ -167,6 +172,22 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
     idle = ngx_cycle->free_connection_n;
 
     return 0;
+}
+
+
+/* After a failure all stays as it is. */
+
+static void
+leave(void)
+{
+    (void) nftw(dir, leave_file, 8, FTW_DEPTH|FTW_PHYS);
+}
+
+
+static int
+leave_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
 }
 
 
