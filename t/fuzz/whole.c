@@ -828,7 +828,7 @@ recorded(ngx_uint_t n)
     off_t           at;
     ngx_uint_t      i, intents, outcomes;
 
-    /* a line of which a part has been read, the writer is another thread */
+    /* a line of which a part has been read, the buffer was full */
 
     static text_t   log;
     static off_t    freed;

@@ -25,9 +25,6 @@
 static int  armed, at, more, count;
 
 
-static long pages(void);
-
-
 static int
 fails(void)
 {
@@ -123,20 +120,42 @@ arena(void)
     a = ngx_tccbs_arena_create(own);
     rc = a ? NGX_OK : NGX_ERROR;
 
-    for (i = 0; i < 2 && rc == NGX_OK; i++) {
+    for (i = 0; rc == NGX_OK && i < 2; i++) {
         p = ngx_tccbs_arena_alloc(a, 100000);
 
-        if (p == NULL) {
-            rc = NGX_ERROR;
-            continue;
-        }
+        if (p) {
+            memset(p, 'x', 100000);
 
-        memset(p, 'x', 100000);
+        } else {
+            rc = NGX_ERROR;
+        }
     }
 
     ngx_destroy_pool(own);
 
     return rc;
+}
+
+
+/* Of the whole process, see proc(5). */
+
+static long
+pages(void)
+{
+    long   n;
+    FILE  *fp;
+
+    fp = fopen("/proc/self/statm", "r");
+
+    if (fp == NULL || fscanf(fp, "%ld", &n) != 1) {
+        n = -1;
+    }
+
+    if (fp) {
+        fclose(fp);
+    }
+
+    return n;
 }
 
 
@@ -160,28 +179,6 @@ test_arena(void)
     ok(pages() == before, "of which nothing stays");
 
 #endif
-}
-
-
-/* Of the whole process, see proc(5). */
-
-static long
-pages(void)
-{
-    long   n;
-    FILE  *fp;
-
-    fp = fopen("/proc/self/statm", "r");
-
-    if (fp == NULL || fscanf(fp, "%ld", &n) != 1) {
-        n = -1;
-    }
-
-    if (fp) {
-        fclose(fp);
-    }
-
-    return n;
 }
 
 
