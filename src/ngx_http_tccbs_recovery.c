@@ -11,28 +11,39 @@
 
 #include "ngx_http_tccbs_recovery.h"
 #include "ngx_http_tccbs_restore.h"
-#include "ngx_tccbs_crypto.h"
+#include "ngx_http_tccbs_segment.h"
 
 
 #define NGX_HTTP_TCCBS_RECOVERY_PERIOD  1000
 #define NGX_HTTP_TCCBS_RECOVERY_CLAIM   256      /* entries at a time */
 
-/* records of a dead worker lie at the end: this much of it is read */
+/* an intent that was being written is looked for in so much of the end */
 
 #define NGX_HTTP_TCCBS_RECOVERY_TAIL    (8 * 1024 * 1024)
 
 
+typedef struct {
+    ngx_http_tccbs_flight_t        *flight;
+    ngx_http_tccbs_line_t           intent;   /* empty: not found */
+    ngx_http_tccbs_line_t           end;      /* its outcome or recovery */
+} ngx_http_tccbs_claimed_t;
+
+
 static void ngx_http_tccbs_recovery_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_recovery_round(void);
-static u_char *ngx_http_tccbs_recovery_tail(u_char **end);
-static size_t ngx_http_tccbs_recovery_before(u_char *p, size_t room);
+static ngx_int_t ngx_http_tccbs_recovery_read(ngx_pool_t *pool);
+static void ngx_http_tccbs_recovery_end_line(void);
+static void ngx_http_tccbs_recovery_look(ngx_http_tccbs_segment_t *segment,
+    size_t *seen);
+static ngx_uint_t ngx_http_tccbs_recovery_sought(size_t seen);
+static void ngx_http_tccbs_recovery_line(ngx_http_tccbs_line_t *line);
 static ngx_int_t ngx_http_tccbs_recovery_close(
-    ngx_http_tccbs_flight_t *flight, u_char *tail, u_char *end);
-static ngx_uint_t ngx_http_tccbs_recovery_find(u_char *p, u_char *end,
-    u_char *id, const char *kind, ngx_http_tccbs_line_t *found);
+    ngx_http_tccbs_claimed_t *claimed);
+static ngx_int_t ngx_http_tccbs_recovery_append(
+    ngx_http_tccbs_flight_t *flight);
 
 
-static ngx_http_tccbs_flight_t      *ngx_http_tccbs_claimed[
+static ngx_http_tccbs_claimed_t      ngx_http_tccbs_claimed[
                                                 NGX_HTTP_TCCBS_RECOVERY_CLAIM];
 static ngx_uint_t                    ngx_http_tccbs_nclaimed;
 static ngx_event_t                   ngx_http_tccbs_recovery_event;
@@ -101,8 +112,8 @@ ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
 static ngx_uint_t
 ngx_http_tccbs_recovery_round(void)
 {
-    u_char                   *tail, *end;
     ngx_uint_t                i, n, more;
+    ngx_pool_t               *pool;
     ngx_http_tccbs_flight_t  *flight;
 
     n = 0;
@@ -117,29 +128,36 @@ ngx_http_tccbs_recovery_round(void)
             break;
         }
 
-        ngx_http_tccbs_claimed[ngx_http_tccbs_nclaimed++] = flight;
+        ngx_http_tccbs_claimed[ngx_http_tccbs_nclaimed++].flight = flight;
     }
 
     if (ngx_http_tccbs_nclaimed == 0) {
         return 0;
     }
 
-    tail = ngx_http_tccbs_recovery_tail(&end);
-    if (tail == NULL) {
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
         return 0;
     }
 
-    for (i = 0, n = 0; i < ngx_http_tccbs_nclaimed; i++) {
-        flight = ngx_http_tccbs_claimed[i];
+    n = ngx_http_tccbs_nclaimed;
 
-        if (ngx_http_tccbs_recovery_close(flight, tail, end) != NGX_OK) {
-            ngx_http_tccbs_claimed[n++] = flight;
+    if (ngx_http_tccbs_recovery_read(pool) == NGX_OK) {
+
+        for (i = 0, n = 0; i < ngx_http_tccbs_nclaimed; i++) {
+            flight = ngx_http_tccbs_claimed[i].flight;
+
+            if (ngx_http_tccbs_recovery_close(&ngx_http_tccbs_claimed[i])
+                != NGX_OK)
+            {
+                ngx_http_tccbs_claimed[n++].flight = flight;
+            }
         }
+
+        ngx_http_tccbs_nclaimed = n;
     }
 
-    ngx_http_tccbs_nclaimed = n;
-
-    ngx_free(tail);
+    ngx_destroy_pool(pool);
 
     return n ? 0 : more;
 }
@@ -165,159 +183,232 @@ ngx_http_tccbs_recovery_exit(void)
         }
 
         if (!flight->closing) {
-            (void) ngx_http_tccbs_recovery_close(flight, NULL, NULL);
+            (void) ngx_http_tccbs_recovery_append(flight);
         }
     }
 }
 
 
-/* The end of the file, behind that of the one before when there is room. */
+/*
+ * What the file says of the calls, and what older ones do while it is not all.
+ * The file is opened before those are looked for: when it is put aside
+ * meanwhile, nothing is missed.
+ */
 
-static u_char *
-ngx_http_tccbs_recovery_tail(u_char **end)
+static ngx_int_t
+ngx_http_tccbs_recovery_read(ngx_pool_t *pool)
 {
-    u_char           *tail, *p;
-    size_t            size;
-    ssize_t           n;
-    ngx_fd_t          fd;
-    ngx_str_t        *path;
-    ngx_file_info_t   fi;
+    size_t                     seen;
+    ngx_str_t                 *path;
+    ngx_uint_t                 i;
+    ngx_array_t               *older;
+    ngx_http_tccbs_segment_t   current, *segment;
+
+    for (i = 0; i < ngx_http_tccbs_nclaimed; i++) {
+        ngx_http_tccbs_claimed[i].intent.len = 0;
+        ngx_http_tccbs_claimed[i].end.len = 0;
+    }
 
     path = &ngx_http_tccbs_recovery_conf->journal.path;
 
-    tail = NULL;
+    ngx_memzero(&current, sizeof(ngx_http_tccbs_segment_t));
 
-    fd = ngx_open_file(path->data, NGX_FILE_RDWR|O_APPEND, NGX_FILE_OPEN, 0);
+    current.name = path->data;
 
-    if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
-                      "reading the audit file \"%V\" failed", path);
-        goto done;
+    if (ngx_http_tccbs_segment_map(&current, NGX_LOG_ERR, pool) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    tail = ngx_alloc(NGX_HTTP_TCCBS_RECOVERY_TAIL, ngx_cycle->log);
-    if (tail == NULL) {
-        goto done;
+    if (current.start && current.last[-1] != LF) {
+        ngx_http_tccbs_recovery_end_line();
     }
 
-    size = ngx_min(ngx_file_size(&fi), NGX_HTTP_TCCBS_RECOVERY_TAIL);
+    seen = 0;
 
-    p = tail + ngx_http_tccbs_recovery_before(tail,
-                                        NGX_HTTP_TCCBS_RECOVERY_TAIL - size);
+    ngx_http_tccbs_recovery_look(&current, &seen);
 
-    n = pread(fd, p, size, ngx_file_size(&fi) - size);
-
-    *end = p + ngx_max(n, 0);
-
-    /* a line that its writer did not finish must not swallow the next one */
-
-    if (n > 0 && (*end)[-1] != LF) {
-        (void) ngx_write_fd(fd, "\n", 1);
+    if (!ngx_http_tccbs_recovery_sought(seen)) {
+        return NGX_OK;
     }
 
-done:
-
-    if (fd != NGX_INVALID_FILE) {
-        (void) ngx_close_file(fd);
+    older = ngx_http_tccbs_segments(path, ngx_http_tccbs_recovery_conf->hold,
+                                    pool);
+    if (older == NULL) {
+        return NGX_ERROR;
     }
 
-    return tail;
+    segment = older->elts;
+
+    for (i = older->nelts - 1; i && ngx_http_tccbs_recovery_sought(seen); i--)
+    {
+        /* one that cannot be read is as one that is gone */
+
+        if (ngx_http_tccbs_segment_map(&segment[i - 1], NGX_LOG_ERR, pool)
+            == NGX_OK)
+        {
+            ngx_http_tccbs_recovery_look(&segment[i - 1], &seen);
+        }
+    }
+
+    return NGX_OK;
 }
 
 
-static size_t
-ngx_http_tccbs_recovery_before(u_char *p, size_t room)
+/* A line that its writer did not finish must not swallow the next one. */
+
+static void
+ngx_http_tccbs_recovery_end_line(void)
 {
-    u_char           *name;
-    size_t            size;
-    ssize_t           n;
-    ngx_fd_t          fd;
-    ngx_pool_t       *pool;
-    ngx_file_info_t   fi;
+    ngx_fd_t  fd;
 
-    n = 0;
-
-    pool = ngx_create_pool(4096, ngx_cycle->log);
-    if (pool == NULL) {
-        return 0;
-    }
-
-    name = ngx_http_tccbs_scan_before(
-                                 &ngx_http_tccbs_recovery_conf->journal.path,
-                                 ngx_http_tccbs_recovery_conf->hold, pool);
-
-    fd = name ? ngx_open_file(name, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0)
-              : NGX_INVALID_FILE;
+    fd = ngx_open_file(ngx_http_tccbs_recovery_conf->journal.path.data,
+                       NGX_FILE_WRONLY|O_APPEND, NGX_FILE_OPEN, 0);
 
     if (fd != NGX_INVALID_FILE) {
-
-        if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR) {
-            size = ngx_min(ngx_file_size(&fi), (off_t) room);
-            n = pread(fd, p, size, ngx_file_size(&fi) - size);
-        }
-
+        (void) ngx_write_fd(fd, "\n", 1);
         (void) ngx_close_file(fd);
     }
+}
 
-    ngx_destroy_pool(pool);
 
-    return ngx_max(n, 0);
+/* From the end: what is sought was written last, an end behind its intent. */
+
+static void
+ngx_http_tccbs_recovery_look(ngx_http_tccbs_segment_t *segment, size_t *seen)
+{
+    u_char                 *p, *lf;
+    ngx_http_tccbs_line_t   line;
+
+    /* what a crash cut off is no record */
+
+    lf = segment->start ? memrchr(segment->start, LF,
+                                  segment->last - segment->start)
+                        : NULL;
+
+    while (lf && ngx_http_tccbs_recovery_sought(*seen)) {
+
+        p = memrchr(segment->start, LF, lf - segment->start);
+
+        line.line = p ? p + 1 : segment->start;
+        line.len = lf - line.line;
+
+        *seen += line.len + 1;
+
+        ngx_http_tccbs_recovery_line(&line);
+
+        lf = p;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_tccbs_recovery_sought(size_t seen)
+{
+    ngx_uint_t                 i;
+    ngx_http_tccbs_claimed_t  *claimed;
+
+    for (i = 0; i < ngx_http_tccbs_nclaimed; i++) {
+        claimed = &ngx_http_tccbs_claimed[i];
+
+        if (claimed->intent.len == 0
+            && (claimed->flight->state != NGX_HTTP_TCCBS_FLIGHT_INTENT
+                || seen < NGX_HTTP_TCCBS_RECOVERY_TAIL))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_tccbs_recovery_line(ngx_http_tccbs_line_t *line)
+{
+    u_char                    *id;
+    ngx_uint_t                 i;
+    ngx_http_tccbs_line_e      kind;
+    ngx_http_tccbs_claimed_t  *claimed;
+
+    kind = ngx_http_tccbs_line_kind(line);
+
+    if (kind == NGX_HTTP_TCCBS_LINE_NONE
+        || kind == NGX_HTTP_TCCBS_LINE_OTHER)
+    {
+        return;
+    }
+
+    id = ngx_http_tccbs_line_id(line);
+
+    for (i = 0; i < ngx_http_tccbs_nclaimed; i++) {
+        claimed = &ngx_http_tccbs_claimed[i];
+
+        if (ngx_memcmp(claimed->flight->id, id, NGX_TCCBS_UUID_LEN) != 0) {
+            continue;
+        }
+
+        if (kind == NGX_HTTP_TCCBS_LINE_INTENT) {
+            claimed->intent = *line;
+
+        } else {
+            claimed->end = *line;
+        }
+
+        return;
+    }
 }
 
 
 static ngx_int_t
-ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
-    u_char *end)
+ngx_http_tccbs_recovery_close(ngx_http_tccbs_claimed_t *claimed)
 {
-    ngx_str_t              id, rest;
-    ngx_uint_t             sending, intended;
-    ngx_http_tccbs_line_t  intent, outcome;
+    ngx_uint_t                intended, ended;
+    ngx_http_tccbs_flight_t  *flight;
+
+    flight = claimed->flight;
+    intended = (claimed->intent.len != 0);
+    ended = (claimed->end.len != 0);
+
+    if (ended && intended
+        && ngx_http_tccbs_restore_ended(ngx_http_tccbs_recovery_conf,
+                                        &claimed->intent, &claimed->end,
+                                        ngx_cycle->log)
+           == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    /* what was never in the file has no end there */
+
+    if (ended
+        || (!intended && flight->state == NGX_HTTP_TCCBS_FLIGHT_INTENT))
+    {
+        ngx_http_tccbs_flight_free(flight);
+        return NGX_OK;
+    }
+
+    if (intended && flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING
+        && ngx_http_tccbs_restore_intent(ngx_http_tccbs_recovery_conf,
+                                         &claimed->intent, ngx_cycle->log)
+           == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_tccbs_recovery_append(flight);
+}
+
+
+static ngx_int_t
+ngx_http_tccbs_recovery_append(ngx_http_tccbs_flight_t *flight)
+{
+    ngx_str_t  id, rest;
 
     id.data = flight->id;
     id.len = NGX_TCCBS_UUID_LEN;
 
-    intended = 0;
-    sending = (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING);
-
-    if (tail) {
-
-        intended = ngx_http_tccbs_recovery_find(tail, end, id.data, "intent",
-                                                &intent);
-
-        if (ngx_http_tccbs_recovery_find(tail, end, id.data, "outcome",
-                                         &outcome)
-            || ngx_http_tccbs_recovery_find(tail, end, id.data, "recovery",
-                                            &outcome))
-        {
-            if (intended
-                && ngx_http_tccbs_restore_ended(ngx_http_tccbs_recovery_conf,
-                                                &intent, &outcome,
-                                                ngx_cycle->log)
-                   == NGX_ERROR)
-            {
-                return NGX_ERROR;
-            }
-
-            ngx_http_tccbs_flight_free(flight);
-            return NGX_OK;
-        }
-
-        if (!intended && !sending) {
-            ngx_http_tccbs_flight_free(flight);
-            return NGX_OK;
-        }
-    }
-
-    if (sending) {
+    if (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING) {
         ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"unknown\"");
-
-        if (intended
-            && ngx_http_tccbs_restore_intent(ngx_http_tccbs_recovery_conf,
-                                             &intent, ngx_cycle->log)
-               == NGX_ERROR)
-        {
-            return NGX_ERROR;
-        }
 
     } else {
         ngx_str_set(&rest, "\"kind\":\"recovery\",\"outcome\":\"not-sent\"");
@@ -330,46 +421,4 @@ ngx_http_tccbs_recovery_close(ngx_http_tccbs_flight_t *flight, u_char *tail,
     }
 
     return NGX_OK;
-}
-
-
-/* Whether there is that record; a torn line is none. */
-
-static ngx_uint_t
-ngx_http_tccbs_recovery_find(u_char *p, u_char *end, u_char *id,
-    const char *kind, ngx_http_tccbs_line_t *found)
-{
-    u_char  *start, *line;
-    u_char   key[sizeof("\"id\":\"") + NGX_TCCBS_UUID_LEN];
-    u_char   want[32];
-    size_t   id_len, key_len, want_len;
-
-    id_len = NGX_TCCBS_UUID_LEN;
-    key_len = ngx_sprintf(key, "\"id\":\"%*s\"", id_len, id) - key;
-    want_len = ngx_sprintf(want, ",\"kind\":\"%s\"", kind) - want;
-
-    start = p;
-
-    for ( ;; ) {
-        p = memmem(p, end - p, key, key_len);
-        if (p == NULL) {
-            return 0;
-        }
-
-        line = memchr(p, LF, end - p);
-
-        if (line && memmem(p, line - p, want, want_len)) {
-
-            while (p > start && p[-1] != LF) {
-                p--;
-            }
-
-            found->line = p;
-            found->len = line - p;
-
-            return 1;
-        }
-
-        p += key_len;
-    }
 }

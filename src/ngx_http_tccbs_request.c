@@ -527,6 +527,8 @@ ngx_http_tccbs_send(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_msec_int_t  left;
 
+    ctx->flight->state = NGX_HTTP_TCCBS_FLIGHT_READY;
+
     if (r->connection->error) {
         return ngx_http_tccbs_refuse(ctx, "InternalError", "abandoned",
                                      "The client is gone; nothing was sent to "
@@ -537,8 +539,7 @@ ngx_http_tccbs_send(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    left = (ngx_msec_int_t) (ctx->start + ctx->lcf->total_timeout
-                             - ngx_current_msec);
+    left = ctx->start + ctx->lcf->total_timeout - ngx_current_msec;
 
     if (left <= 0) {
         return ngx_http_tccbs_refuse(ctx, "ServiceUnavailable", "time-out",

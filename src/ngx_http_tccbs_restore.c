@@ -126,11 +126,11 @@ ngx_http_tccbs_restore_record(void *data, ngx_http_tccbs_line_t *intent,
 
         if (rc == NGX_OK) {
             rc = ngx_http_tccbs_restore_end(ctx->conf, pool, in, out,
-                              ngx_time() - ngx_http_tccbs_scan_time(outcome));
+                              ngx_time() - ngx_http_tccbs_line_time(outcome));
         }
 
     } else if (rc == NGX_OK) {
-        id.data = ngx_http_tccbs_scan_id(intent);
+        id.data = ngx_http_tccbs_line_id(intent);
         id.len = NGX_TCCBS_UUID_LEN;
 
         rc = ngx_http_tccbs_restore_open(ctx, pool, in, &id);
@@ -254,7 +254,7 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
         }
 
         rc = ngx_http_tccbs_restore_end(conf, pool, in, out,
-                              ngx_time() - ngx_http_tccbs_scan_time(outcome));
+                              ngx_time() - ngx_http_tccbs_line_time(outcome));
 
         /* a call that has an answer, or is to get one, is at no moment free */
 

@@ -8,37 +8,9 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <glob.h>
-#include <sys/mman.h>
-
 #include "ngx_http_tccbs_scan.h"
+#include "ngx_http_tccbs_segment.h"
 #include "ngx_tccbs_crypto.h"
-
-
-/* every record begins like this, see ngx_http_tccbs_audit_line() */
-
-#define NGX_HTTP_TCCBS_SCAN_HEAD  "{\"v\":1,\"time\":\""
-#define NGX_HTTP_TCCBS_SCAN_TIME  (sizeof(NGX_HTTP_TCCBS_SCAN_HEAD) - 1)
-#define NGX_HTTP_TCCBS_SCAN_ID    (NGX_HTTP_TCCBS_SCAN_TIME             \
-                                      + sizeof("2026-01-01T00:00:00.000000Z"  \
-                                               "\",\"id\":\"") - 1)
-#define NGX_HTTP_TCCBS_SCAN_CHAIN (NGX_HTTP_TCCBS_SCAN_ID               \
-                                      + NGX_TCCBS_UUID_LEN                    \
-                                      + sizeof("\",\"chain\":\"") - 1)
-#define NGX_HTTP_TCCBS_SCAN_SEQ   (NGX_HTTP_TCCBS_SCAN_CHAIN            \
-                                      + NGX_HTTP_TCCBS_CHAIN_LEN              \
-                                      + sizeof("\",\"seq\":") - 1)
-#define NGX_HTTP_TCCBS_SCAN_MIN   (NGX_HTTP_TCCBS_SCAN_SEQ + 2)
-#define NGX_HTTP_TCCBS_SCAN_KIND  400          /* "kind" begins before */
-#define NGX_HTTP_TCCBS_SCAN_FILES 16           /* with the current one */
-
-
-typedef struct {
-    u_char                         *name;
-    time_t                          mtime;
-    u_char                         *map;
-    size_t                          size;
-} ngx_http_tccbs_scan_file_t;
 
 
 /* Intents that are open, by id; the last line of each chain. */
@@ -46,8 +18,7 @@ typedef struct {
 typedef struct {
     ngx_http_tccbs_scan_t          *scan;
     ngx_log_t                      *log;
-    ngx_http_tccbs_scan_file_t      files[NGX_HTTP_TCCBS_SCAN_FILES];
-    ngx_uint_t                      nfiles;
+    ngx_pool_t                     *pool;
     ngx_http_tccbs_line_t           ends[NGX_HTTP_TCCBS_HEADS];
     ngx_uint_t                      nends;
     ngx_http_tccbs_line_t          *slots;
@@ -56,19 +27,13 @@ typedef struct {
 } ngx_http_tccbs_scan_ctx_t;
 
 
-static ngx_int_t ngx_http_tccbs_scan_older(ngx_http_tccbs_scan_ctx_t *ctx,
-    ngx_pool_t *pool);
-static int ngx_libc_cdecl ngx_http_tccbs_scan_order(const void *one,
-    const void *two);
-static ngx_int_t ngx_http_tccbs_scan_map(ngx_http_tccbs_scan_ctx_t *ctx,
-    ngx_http_tccbs_scan_file_t *file);
-static ngx_int_t ngx_http_tccbs_scan_lines(ngx_http_tccbs_scan_ctx_t *ctx,
-    u_char *p, u_char *last);
+static ngx_int_t ngx_http_tccbs_scan_segment(ngx_http_tccbs_scan_ctx_t *ctx,
+    ngx_http_tccbs_segment_t *segment);
 static void ngx_http_tccbs_scan_end(ngx_http_tccbs_scan_ctx_t *ctx,
-    u_char *line, size_t len);
+    ngx_http_tccbs_line_t *line);
 static void ngx_http_tccbs_scan_heads(ngx_http_tccbs_scan_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_scan_line(ngx_http_tccbs_scan_ctx_t *ctx,
-    u_char *line, size_t len);
+    ngx_http_tccbs_line_t *line);
 static ngx_http_tccbs_line_t *ngx_http_tccbs_scan_find(
     ngx_http_tccbs_scan_ctx_t *ctx, u_char *id);
 static ngx_int_t ngx_http_tccbs_scan_grow(ngx_http_tccbs_scan_ctx_t *ctx);
@@ -80,6 +45,8 @@ ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan)
     ngx_int_t                   rc;
     ngx_uint_t                  i;
     ngx_pool_t                 *pool;
+    ngx_array_t                *segments;
+    ngx_http_tccbs_segment_t   *segment;
     ngx_http_tccbs_scan_ctx_t  *ctx;
 
     pool = ngx_create_pool(8192, scan->log);
@@ -96,23 +63,18 @@ ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan)
 
     ctx->scan = scan;
     ctx->log = scan->log;
+    ctx->pool = pool;
 
-    rc = ngx_http_tccbs_scan_older(ctx, pool);
+    rc = NGX_ERROR;
 
-    for (i = 0; i < ctx->nfiles && rc == NGX_OK; i++) {
-        rc = ngx_http_tccbs_scan_map(ctx, &ctx->files[i]);
-    }
+    segments = ngx_http_tccbs_segments(&scan->path, scan->keep, pool);
 
-    if (rc == NGX_OK) {
+    if (segments) {
+        segment = segments->elts;
         rc = ngx_http_tccbs_scan_grow(ctx);
-    }
 
-    for (i = 0; i < ctx->nfiles && rc == NGX_OK; i++) {
-
-        if (ctx->files[i].map) {
-            rc = ngx_http_tccbs_scan_lines(ctx, ctx->files[i].map,
-                                           ctx->files[i].map
-                                           + ctx->files[i].size);
+        for (i = 0; i < segments->nelts && rc == NGX_OK; i++) {
+            rc = ngx_http_tccbs_scan_segment(ctx, &segment[i]);
         }
     }
 
@@ -126,12 +88,6 @@ ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan)
         }
     }
 
-    for (i = 0; i < ctx->nfiles; i++) {
-        if (ctx->files[i].map) {
-            (void) munmap(ctx->files[i].map, ctx->files[i].size);
-        }
-    }
-
     if (ctx->slots) {
         ngx_free(ctx->slots);
     }
@@ -142,156 +98,22 @@ ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan)
 }
 
 
-/*
- * The file, and those of the same name with more behind it that were written
- * to lately: rotation must not shorten the memory.
- */
-
 static ngx_int_t
-ngx_http_tccbs_scan_older(ngx_http_tccbs_scan_ctx_t *ctx, ngx_pool_t *pool)
+ngx_http_tccbs_scan_segment(ngx_http_tccbs_scan_ctx_t *ctx,
+    ngx_http_tccbs_segment_t *segment)
 {
-    size_t                          i, len;
-    glob_t                          gl;
-    u_char                         *pattern;
-    ngx_str_t                      *path;
-    ngx_file_info_t                 fi;
-    ngx_http_tccbs_scan_file_t     *file;
+    u_char                 *p, *lf;
+    ngx_http_tccbs_line_t   line;
 
-    path = &ctx->scan->path;
-
-    pattern = ngx_pnalloc(pool, path->len + sizeof("[-.]*"));
-    if (pattern == NULL) {
+    if (ngx_http_tccbs_segment_map(segment, NGX_LOG_EMERG, ctx->pool)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_sprintf(pattern, "%V[-.]*%Z", path);
+    for (p = segment->start; p < segment->last; p = lf + 1) {
 
-    ngx_memzero(&gl, sizeof(glob_t));
-
-    if (glob((char *) pattern, 0, NULL, &gl) == GLOB_NOSPACE) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < gl.gl_pathc; i++) {
-
-        len = ngx_strlen(gl.gl_pathv[i]);
-
-        if (ctx->nfiles == NGX_HTTP_TCCBS_SCAN_FILES - 1
-            || ngx_file_info(gl.gl_pathv[i], &fi) == NGX_FILE_ERROR
-            || !ngx_is_file(&fi)
-            || ngx_file_mtime(&fi) + ctx->scan->keep < ngx_time())
-        {
-            continue;
-        }
-
-        file = &ctx->files[ctx->nfiles++];
-
-        file->mtime = ngx_file_mtime(&fi);
-        file->name = ngx_pnalloc(pool, len + 1);
-
-        if (file->name == NULL) {
-            globfree(&gl);
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(file->name, gl.gl_pathv[i], len + 1);
-    }
-
-    globfree(&gl);
-
-    ngx_qsort(ctx->files, ctx->nfiles, sizeof(ngx_http_tccbs_scan_file_t),
-              ngx_http_tccbs_scan_order);
-
-    ctx->files[ctx->nfiles++].name = path->data;
-
-    return NGX_OK;
-}
-
-
-u_char *
-ngx_http_tccbs_scan_before(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
-{
-    ngx_http_tccbs_scan_t       scan;
-    ngx_http_tccbs_scan_ctx_t  *ctx;
-
-    ctx = ngx_pcalloc(pool, sizeof(ngx_http_tccbs_scan_ctx_t));
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    scan.path = *path;
-    scan.keep = keep;
-    ctx->scan = &scan;
-
-    if (ngx_http_tccbs_scan_older(ctx, pool) != NGX_OK || ctx->nfiles < 2) {
-        return NULL;
-    }
-
-    return ctx->files[ctx->nfiles - 2].name;
-}
-
-
-static int ngx_libc_cdecl
-ngx_http_tccbs_scan_order(const void *one, const void *two)
-{
-    const ngx_http_tccbs_scan_file_t *a = one, *b = two;
-
-    return (a->mtime > b->mtime) - (a->mtime < b->mtime);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_scan_map(ngx_http_tccbs_scan_ctx_t *ctx,
-    ngx_http_tccbs_scan_file_t *file)
-{
-    ngx_fd_t         fd;
-    ngx_file_info_t  fi;
-
-    fd = ngx_open_file(file->name, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_EMERG, ctx->log, ngx_errno,
-                      "the audit file \"%s\" cannot be read", file->name);
-
-        if (fd != NGX_INVALID_FILE) {
-            (void) ngx_close_file(fd);
-        }
-
-        return NGX_ERROR;
-    }
-
-    file->size = ngx_is_file(&fi) ? ngx_file_size(&fi) : 0;
-
-    if (file->size) {
-        file->map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, fd, 0);
-
-        if (file->map == MAP_FAILED) {
-            ngx_log_error(NGX_LOG_EMERG, ctx->log, ngx_errno,
-                          "the audit file \"%s\" cannot be mapped",
-                          file->name);
-            file->map = NULL;
-            (void) ngx_close_file(fd);
-            return NGX_ERROR;
-        }
-
-        (void) madvise(file->map, file->size, MADV_SEQUENTIAL);
-    }
-
-    (void) ngx_close_file(fd);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_scan_lines(ngx_http_tccbs_scan_ctx_t *ctx, u_char *p,
-    u_char *last)
-{
-    u_char  *lf;
-
-    while (p < last) {
-
-        lf = memchr(p, LF, last - p);
+        lf = memchr(p, LF, segment->last - p);
 
         /* what a crash cut off is no record */
 
@@ -299,11 +121,12 @@ ngx_http_tccbs_scan_lines(ngx_http_tccbs_scan_ctx_t *ctx, u_char *p,
             break;
         }
 
-        if (ngx_http_tccbs_scan_line(ctx, p, lf - p) != NGX_OK) {
+        line.line = p;
+        line.len = lf - p;
+
+        if (ngx_http_tccbs_scan_line(ctx, &line) != NGX_OK) {
             return NGX_ERROR;
         }
-
-        p = lf + 1;
     }
 
     return NGX_OK;
@@ -313,8 +136,8 @@ ngx_http_tccbs_scan_lines(ngx_http_tccbs_scan_ctx_t *ctx, u_char *p,
 /* The last line of each chain, the chain that wrote last in front. */
 
 static void
-ngx_http_tccbs_scan_end(ngx_http_tccbs_scan_ctx_t *ctx, u_char *line,
-    size_t len)
+ngx_http_tccbs_scan_end(ngx_http_tccbs_scan_ctx_t *ctx,
+    ngx_http_tccbs_line_t *line)
 {
     ngx_uint_t              i;
     ngx_http_tccbs_line_t  *ends;
@@ -322,8 +145,8 @@ ngx_http_tccbs_scan_end(ngx_http_tccbs_scan_ctx_t *ctx, u_char *line,
     ends = ctx->ends;
 
     for (i = 0; i < ctx->nends; i++) {
-        if (ngx_memcmp(ends[i].line + NGX_HTTP_TCCBS_SCAN_CHAIN,
-                       line + NGX_HTTP_TCCBS_SCAN_CHAIN,
+        if (ngx_memcmp(ends[i].line + NGX_HTTP_TCCBS_LINE_CHAIN,
+                       line->line + NGX_HTTP_TCCBS_LINE_CHAIN,
                        NGX_HTTP_TCCBS_CHAIN_LEN)
             == 0)
         {
@@ -342,8 +165,7 @@ ngx_http_tccbs_scan_end(ngx_http_tccbs_scan_ctx_t *ctx, u_char *line,
 
     ngx_memmove(&ends[1], &ends[0], i * sizeof(ngx_http_tccbs_line_t));
 
-    ends[0].line = line;
-    ends[0].len = len;
+    ends[0] = *line;
 }
 
 
@@ -361,7 +183,7 @@ ngx_http_tccbs_scan_heads(ngx_http_tccbs_scan_ctx_t *ctx)
         line.data = ctx->ends[i - 1].line;
         line.len = ctx->ends[i - 1].len;
 
-        seq = line.data + NGX_HTTP_TCCBS_SCAN_SEQ;
+        seq = line.data + NGX_HTTP_TCCBS_LINE_SEQ;
         last = line.data + line.len;
 
         for (p = seq; p < last && *p >= '0' && *p <= '9'; p++) { /* void */ }
@@ -371,7 +193,7 @@ ngx_http_tccbs_scan_heads(ngx_http_tccbs_scan_ctx_t *ctx)
         if (n != NGX_ERROR && ngx_tccbs_sha256(hash, &line, 1) == NGX_OK) {
             ngx_http_tccbs_heads_ended(ctx->scan->zone,
                                        line.data
-                                       + NGX_HTTP_TCCBS_SCAN_CHAIN,
+                                       + NGX_HTTP_TCCBS_LINE_CHAIN,
                                        n, hash);
         }
     }
@@ -379,47 +201,33 @@ ngx_http_tccbs_scan_heads(ngx_http_tccbs_scan_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_tccbs_scan_line(ngx_http_tccbs_scan_ctx_t *ctx, u_char *line,
-    size_t len)
+ngx_http_tccbs_scan_line(ngx_http_tccbs_scan_ctx_t *ctx,
+    ngx_http_tccbs_line_t *line)
 {
-    u_char                 *p;
-    size_t                  n;
-    ngx_http_tccbs_line_t  *open, end;
+    ngx_http_tccbs_line_t  *open;
+    ngx_http_tccbs_line_e   kind;
 
-    if (len < NGX_HTTP_TCCBS_SCAN_MIN
-        || ngx_memcmp(line, NGX_HTTP_TCCBS_SCAN_HEAD,
-                      NGX_HTTP_TCCBS_SCAN_TIME)
-           != 0)
-    {
+    kind = ngx_http_tccbs_line_kind(line);
+
+    if (kind == NGX_HTTP_TCCBS_LINE_NONE) {
         return NGX_OK;
     }
 
-    ngx_http_tccbs_scan_end(ctx, line, len);
+    ngx_http_tccbs_scan_end(ctx, line);
 
-    n = ngx_min(len, NGX_HTTP_TCCBS_SCAN_KIND);
-
-    p = memmem(line, n, "\"kind\":\"", 8);
-
-    if (p == NULL || line + n - p < 17) {
+    if (kind == NGX_HTTP_TCCBS_LINE_OTHER) {
         return NGX_OK;
     }
 
-    p += 8;
+    open = ngx_http_tccbs_scan_find(ctx, ngx_http_tccbs_line_id(line));
 
-    if (*p != 'i' && *p != 'o' && (*p != 'r' || p[2] != 'c')) {
-        return NGX_OK;
-    }
-
-    open = ngx_http_tccbs_scan_find(ctx, line + NGX_HTTP_TCCBS_SCAN_ID);
-
-    if (*p == 'i') {
+    if (kind == NGX_HTTP_TCCBS_LINE_INTENT) {
 
         if (open->line == NULL) {
             ctx->used++;
         }
 
-        open->line = line;
-        open->len = len;
+        *open = *line;
 
         if (ctx->used * 2 > ctx->size) {
             return ngx_http_tccbs_scan_grow(ctx);
@@ -428,20 +236,17 @@ ngx_http_tccbs_scan_line(ngx_http_tccbs_scan_ctx_t *ctx, u_char *line,
         return NGX_OK;
     }
 
-    end.line = line;
-    end.len = len;
-
     if (open->line == NULL || open->len == 0) {
 
-        if (*p == 'r') {
-            ctx->scan->other(ctx->scan->data, &end);
+        if (kind == NGX_HTTP_TCCBS_LINE_RECOVERY) {
+            ctx->scan->other(ctx->scan->data, line);
         }
 
         return NGX_OK;
     }
 
-    if (ngx_http_tccbs_scan_time(&end) + ctx->scan->keep > ngx_time()) {
-        ctx->scan->ended(ctx->scan->data, open, &end);
+    if (ngx_http_tccbs_line_time(line) + ctx->scan->keep > ngx_time()) {
+        ctx->scan->ended(ctx->scan->data, open, line);
     }
 
     open->len = 0;
@@ -462,7 +267,7 @@ ngx_http_tccbs_scan_find(ngx_http_tccbs_scan_ctx_t *ctx, u_char *id)
         open = &ctx->slots[i++ & (ctx->size - 1)];
 
         if (open->line == NULL
-            || ngx_memcmp(open->line + NGX_HTTP_TCCBS_SCAN_ID, id,
+            || ngx_memcmp(open->line + NGX_HTTP_TCCBS_LINE_ID, id,
                           NGX_TCCBS_UUID_LEN)
                == 0)
         {
@@ -502,7 +307,7 @@ ngx_http_tccbs_scan_grow(ngx_http_tccbs_scan_ctx_t *ctx)
     for (i = 0; i < size; i++) {
         if (old[i].len) {
             open = ngx_http_tccbs_scan_find(ctx, old[i].line
-                                               + NGX_HTTP_TCCBS_SCAN_ID);
+                                               + NGX_HTTP_TCCBS_LINE_ID);
             *open = old[i];
         }
     }
@@ -512,34 +317,4 @@ ngx_http_tccbs_scan_grow(ngx_http_tccbs_scan_ctx_t *ctx)
     }
 
     return NGX_OK;
-}
-
-
-u_char *
-ngx_http_tccbs_scan_id(ngx_http_tccbs_line_t *line)
-{
-    return line->line + NGX_HTTP_TCCBS_SCAN_ID;
-}
-
-
-/* "YYYY-MM-DDThh:mm:ss", which a record has in UTC. */
-
-time_t
-ngx_http_tccbs_scan_time(ngx_http_tccbs_line_t *line)
-{
-    u_char     *p;
-    struct tm   tm;
-
-    p = line->line + NGX_HTTP_TCCBS_SCAN_TIME;
-
-    ngx_memzero(&tm, sizeof(struct tm));
-
-    tm.tm_year = ngx_atoi(p, 4) - 1900;
-    tm.tm_mon = ngx_atoi(p + 5, 2) - 1;
-    tm.tm_mday = ngx_atoi(p + 8, 2);
-    tm.tm_hour = ngx_atoi(p + 11, 2);
-    tm.tm_min = ngx_atoi(p + 14, 2);
-    tm.tm_sec = ngx_atoi(p + 17, 2);
-
-    return timegm(&tm);
 }

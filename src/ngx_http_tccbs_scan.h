@@ -12,7 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_tccbs_heads.h"
+#include "ngx_http_tccbs_line.h"
 
 
 /*
@@ -20,11 +20,6 @@
  * last "keep" seconds, for those who are to know what happened.  The lines stay
  * where they are until the scan is over.
  */
-
-typedef struct {
-    u_char                   *line;
-    size_t                    len;
-} ngx_http_tccbs_line_t;
 
 typedef struct {
     ngx_str_t                 path;
@@ -43,17 +38,6 @@ typedef struct {
 
 
 ngx_int_t ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan);
-
-/*
- * The name of the newest of the older files, from "pool", or NULL: what was
- * written last before a rotation is there.
- */
-u_char *ngx_http_tccbs_scan_before(ngx_str_t *path, time_t keep,
-    ngx_pool_t *pool);
-
-/* The id of a record that the scan gave; the time of one. */
-u_char *ngx_http_tccbs_scan_id(ngx_http_tccbs_line_t *line);
-time_t ngx_http_tccbs_scan_time(ngx_http_tccbs_line_t *line);
 
 
 #endif /* _NGX_HTTP_TCCBS_SCAN_H_INCLUDED_ */

@@ -15,7 +15,7 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  15
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  16
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 /* bytes, about, that a copy takes there while it is remembered */
@@ -33,7 +33,8 @@
  */
 
 typedef enum {
-    NGX_HTTP_TCCBS_FLIGHT_INTENT = 0,     /* nothing was given to a socket */
+    NGX_HTTP_TCCBS_FLIGHT_INTENT = 0,     /* it is being written */
+    NGX_HTTP_TCCBS_FLIGHT_READY,          /* it is in the audit file */
     NGX_HTTP_TCCBS_FLIGHT_SENDING         /* bytes may have left */
 } ngx_http_tccbs_flight_e;
 

@@ -52,11 +52,18 @@ $t->crash;
 $client->close;
 $t->release;
 
-# and a line that was being written
+# and lines that were being written: the last one, and one of a worker that
+# had died before, behind which another one went on with this very intent
 
-open(my $fh, '>>', "$t->{dir}/audit.jsonl") or die;
-print $fh '{"v":1,"time":"2026-01-01T00:00:00.000000Z","id":"torn';
+my $piece = '{"v":1,"time":"2026-01-01T00:00:00.000000Z","id":"';
+my $text = $t->slurp('audit.jsonl')
+    =~ s/^(?=\{[^\n]*"id":"$open->{id}")/${piece}half/mr . "${piece}torn";
+
+open(my $fh, '>', "$t->{dir}/audit.jsonl") or die;
+print $fh $text;
 close $fh;
+
+like($text, qr/"half\{.*$open->{id}/, 'a half line');
 
 $t->start;
 
@@ -100,7 +107,7 @@ is(scalar(grep { /$open->{id}/ && /"recovery"/ }
 ok($t->wait_for(sub { $t->call($action, $flying)->{code} eq '' }, 12),
     'the hold ends');
 
-# a rotation does not shorten the memory
+# a rotation does not shorten the memory, nor do many
 
 my $rotated = copy();
 my $of = $t->call($action, $rotated);
@@ -109,6 +116,7 @@ $t->faults({ kind => 'drop_before' });
 is($t->call($action, $held)->{headers}{'x-tccbs-outcome'}, 'unknown',
     'held, in the old file');
 rename("$t->{dir}/audit.jsonl", "$t->{dir}/audit.jsonl-1") or die;
+$t->file("audit.jsonl-0$_", "\n", 0640) for 'a' .. 'z';
 kill 'USR1', $t->{pid};
 $t->wait_for(sub { -e "$t->{dir}/audit.jsonl" });
 is($t->call($action, copy())->{code}, '', 'a copy, in the new file');
@@ -197,7 +205,8 @@ sub begun {
     my ($intent) = $w->wait_for(sub {
         my @found = grep { ($_->{snapshot} // '') eq $params->{SnapshotId} }
             $w->audit(kind => 'intent');
-        @found && ($fault ne 'hold' || $w->sent($params)) ? \@found : 0;
+        @found && ($fault eq 'hold' ? $w->sent($params)
+            : !@{$w->emulator_state->{faults}}) ? \@found : 0;
     }) or die "not begun\n";
 
     return { params => $params, client => $client, id => $intent->[0]{id},
@@ -254,7 +263,7 @@ for my $signal (qw/ KILL QUIT /) {
     $w->kill_worker($signal);
     my ($pid) = $w->all_workers;
     ok($w->wait_for(sub { $w->slurp('logs/error.log')
-        =~ / $pid#\d+: reading the audit file "\S+" failed/ }),
+        =~ / $pid#\d+: the audit file "\S+" cannot be read/ }),
         "$signal: the log cannot be read");
 }
 
@@ -278,12 +287,20 @@ $w->release;
 is($w->call($action, { %{$kept->{params}}, SnapshotName => 'x' })->{code}, '',
     'that of the other one is free');
 
-# What of the log is not read any more is as if it were not there, but for an
-# outcome; half a line is none.
+# What stands in the log is found however often it was rotated; half a line is
+# no outcome.
 
 ok($w->reload, 'a worker that ends');
 
-my ($far, $ended, $said, $torn) = map { begun('hold') } 1 .. 4;
+my $waiting = begun('hold_connect');
+my ($far, $ended, $said, $torn, $cut) = map { begun('hold') } 1 .. 5;
+
+# more than is read for one that was being written
+
+my $anchor = ($w->slurp('audit.jsonl') =~ /^(\{.*"kind":"anchor".*\n)/m)[0];
+open($fh, '>>', "$w->{dir}/audit.jsonl") or die "$!\n";
+print $fh $anchor x (10_000_000 / length $anchor);
+close $fh;
 
 rotate($_) for 2, 3;
 
@@ -307,17 +324,25 @@ print $fh $line =~ s/"id":"[^"]+/"id":"$ended->{id}/r,
         =~ s/"outcome":"success"/"outcome":"rejected"/r,
     $line =~ s/"id":"[^"]+/"id":"$said->{id}/r
         =~ s/"kind":"outcome".*/"kind":"recovery","outcome":"unknown"}/r,
+    $line =~ s/"id":"[^"]+/"id":"$cut->{id}/r =~ s/,"status".*//r,
     $line =~ s/"id":"[^"]+/"id":"$torn->{id}/r =~ s/,"status".*\n//r;
 close $fh;
 
 kill 'CONT', $w->{pid};
-ok($w->wait_for(sub { closed($far) && closed($torn) }), 'two are closed');
-is_deeply([ map { closed($_) } $far, $torn ], [ ('unknown') x 2 ],
-    'as unknown, also the one whose outcome is torn');
+ok($w->wait_for(sub {
+    !grep { !closed($_) } $far, $torn, $cut, $waiting }), 'four are closed');
+is_deeply([ map { closed($_) } $far, $torn, $cut ], [ ('unknown') x 3 ],
+    'as unknown, also those whose outcome is torn');
+is_deeply([ closed($waiting) ], [ 'not-sent' ], 'and as not sent, the other');
 is_deeply([ closed($ended) ], [], 'the one that has an outcome is not');
 is_deeply([ closed($said) ], [ 'unknown' ],
     'nor one of which it was said: not once more');
+$w->faults;
 $w->release;
+is($w->call($action, { %{$_->{params}}, SnapshotName => 'x' })->{code},
+    'InternalError.ComponentError', 'a region is held') for $far, $torn, $cut;
+is($w->call($action, { %{$waiting->{params}}, SnapshotName => 'x' })->{code},
+    '', 'that of the one that was not sent is free');
 
 is($w->call($action, $made->{params})->{headers}{'x-tccbs-duplicate-of'},
     $made->{id}, 'one that was made is answered');
@@ -335,7 +360,7 @@ rotate(4, keep => 1);
 $w->kill_worker;
 my ($pid) = $w->all_workers;
 ok($w->wait_for(sub { $w->slurp('logs/error.log')
-    =~ / $pid#\d+: reading the audit file "\S+" failed/ }),
+    =~ / $pid#\d+: the audit file "\S+" cannot be read/ }),
     'the log cannot be read');
 put('{"v":1,"id":"torn');
 ok($w->wait_for(sub { closed($last) }), 'one that was sent is closed');

@@ -16,7 +16,7 @@ FUZZ_COUNT =	-fsanitize=fuzzer-no-link \
 
 FUZZ_INC =	-std=gnu11 $(NGX_INC) -Itools -It/fuzz -It/unit
 FUZZ_H =	$(HEADERS) $(wildcard tools/*.h t/fuzz/*.h t/unit/*.h) \
-		src/ngx_http_tccbs_scan.c
+		src/ngx_http_tccbs_line.c src/ngx_http_tccbs_scan.c
 
 # the one that needs hiredis
 

@@ -7,25 +7,14 @@
 
 #include "fuzz.h"
 
-#include <sys/mman.h>
-
 
 /*
  * The lines of an audit file as the module reads them when it starts.  The file
- * is read into a block of its exact size; a second reader says which intents
- * have ended with which outcome, and which are left.
+ * is a block of its exact size; a second reader says which intents have ended
+ * with which outcome, and which are left.
  */
 
-static void *fuzz_mmap(void *addr, size_t len, int prot, int flags, int fd,
-    off_t offset);
-
-#define mmap     fuzz_mmap
-#define munmap   fuzz_munmap
-#define madvise  fuzz_madvise
-
-static int fuzz_munmap(void *addr, size_t len);
-static int fuzz_madvise(void *addr, size_t len, int advice);
-
+#include "ngx_http_tccbs_line.c"
 #include "ngx_http_tccbs_scan.c"
 
 
@@ -52,9 +41,8 @@ static void judge(const u_char *text, size_t len);
 static line_t *line_of(ngx_http_tccbs_line_t *line);
 
 
-static u_char               *map;
-static size_t                map_len;
-static int                   fd = -1;
+static u_char               *file;
+static size_t                file_len;
 static line_t                lines[LINES];
 static ngx_uint_t            nlines, nheads;
 static ngx_time_t            now;
@@ -66,9 +54,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     must(ngx_tccbs_crypto_init() == NGX_OK);
 
-    fd = memfd_create("audit", 0);
-    must(fd != -1);
-
     return 0;
 }
 
@@ -76,23 +61,21 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char                   path[64];
     ngx_log_t              log;
     ngx_uint_t             i;
     ngx_http_tccbs_scan_t  scan;
 
-    must(ftruncate(fd, 0) == 0);
-    must(pwrite(fd, data, size, 0) == (ssize_t) size);
-
     judge(data, size);
+
+    file = malloc(size);
+    file_len = size;
+
+    must(file != NULL || size == 0);
+    memcpy(file, data, size);
 
     ngx_memzero(&log, sizeof(log));
     ngx_memzero(&scan, sizeof(scan));
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-
-    scan.path.data = (u_char *) path;
-    scan.path.len = strlen(path);
     scan.log = &log;
     scan.ended = ended;
     scan.other = other;
@@ -100,8 +83,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* whatever time a line has, it is kept */
 
     scan.keep = INT64_MAX / 2;
-    map = NULL;
-    map_len = 0;
     nheads = 0;
 
     must(ngx_http_tccbs_scan(&scan) == NGX_OK);
@@ -114,6 +95,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     must(nheads <= NGX_HTTP_TCCBS_HEADS);
+
+    free(file);
 
     return 0;
 }
@@ -139,7 +122,17 @@ judge(const u_char *text, size_t len)
 
         n = lf - text - at;
 
-        if (n < NGX_HTTP_TCCBS_SCAN_MIN
+        /* in front of the last beginning there is what a crash has left */
+
+        for (p = lf - sizeof(HEAD) + 1; p > text + at; p--) {
+            if (memcmp(p, HEAD, sizeof(HEAD) - 1) == 0) {
+                n -= p - text - at;
+                at = p - text;
+                break;
+            }
+        }
+
+        if (n < NGX_HTTP_TCCBS_LINE_MIN || lf[-1] != '}'
             || memcmp(text + at, HEAD, sizeof(HEAD) - 1) != 0)
         {
             continue;
@@ -169,13 +162,13 @@ judge(const u_char *text, size_t len)
 
         /* the last intent of that id, unless that one has ended */
 
-        id = text + at + NGX_HTTP_TCCBS_SCAN_ID;
+        id = text + at + NGX_HTTP_TCCBS_LINE_ID;
         l->alone = (l->kind == 'r');
 
         for (i = nlines - 1; i-- > 0; /* void */ ) {
 
             if (lines[i].kind != 'i'
-                || memcmp(text + lines[i].at + NGX_HTTP_TCCBS_SCAN_ID, id,
+                || memcmp(text + lines[i].at + NGX_HTTP_TCCBS_LINE_ID, id,
                           NGX_TCCBS_UUID_LEN) != 0)
             {
                 continue;
@@ -202,10 +195,10 @@ line_of(ngx_http_tccbs_line_t *line)
 {
     ngx_uint_t  i;
 
-    must(line->line >= map && line->line + line->len <= map + map_len);
+    must(line->line >= file && line->line + line->len <= file + file_len);
 
     for (i = 0; i < nlines; i++) {
-        if (lines[i].at == (size_t) (line->line - map)) {
+        if (lines[i].at == (size_t) (line->line - file)) {
             must(lines[i].len == line->len);
             return &lines[i];
         }
@@ -226,8 +219,8 @@ ended(void *data, ngx_http_tccbs_line_t *intent,
     in = line_of(intent);
     out = outcome ? line_of(outcome) : NULL;
 
-    (void) ngx_http_tccbs_scan_time(intent);
-    must(ngx_http_tccbs_scan_id(intent) + NGX_TCCBS_UUID_LEN
+    (void) ngx_http_tccbs_line_time(intent);
+    must(ngx_http_tccbs_line_id(intent) + NGX_TCCBS_UUID_LEN
          <= intent->line + intent->len);
 
     if (nlines == LINES) {
@@ -262,38 +255,40 @@ ngx_http_tccbs_heads_ended(ngx_shm_zone_t *zone,
     const u_char chain[NGX_HTTP_TCCBS_CHAIN_LEN], uint64_t seq,
     const u_char hash[NGX_TCCBS_SHA256_LEN])
 {
-    must(chain > map && chain + NGX_HTTP_TCCBS_CHAIN_LEN < map + map_len);
+    must(chain > file
+         && chain + NGX_HTTP_TCCBS_CHAIN_LEN < file + file_len);
     must(seq <= INT64_MAX);
     nheads++;
 }
 
 
-static void *
-fuzz_mmap(void *addr, size_t len, int prot, int flags, int file, off_t offset)
+/* The file is the only segment. */
+
+ngx_array_t *
+ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
 {
-    map = malloc(len);
-    map_len = len;
+    static ngx_array_t               segments;
+    static ngx_http_tccbs_segment_t  segment;
 
-    must(map != NULL && pread(file, map, len, 0) == (ssize_t) len);
+    ngx_memzero(&segment, sizeof(segment));
 
-    return map;
+    segments.elts = &segment;
+    segments.nelts = 1;
+
+    return &segments;
 }
 
 
-static int
-fuzz_munmap(void *addr, size_t len)
+ngx_int_t
+ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment,
+    ngx_uint_t level, ngx_pool_t *pool)
 {
-    must(addr == map && len == map_len);
-    free(addr);
+    if (file_len) {
+        segment->start = file;
+        segment->last = file + file_len;
+    }
 
-    return 0;
-}
-
-
-static int
-fuzz_madvise(void *addr, size_t len, int advice)
-{
-    return 0;
+    return NGX_OK;
 }
 
 
@@ -336,23 +331,4 @@ ngx_atoi(u_char *line, size_t n)
     }
 
     return value;
-}
-
-
-/* the pattern for older files, of which there are none */
-
-u_char * ngx_cdecl
-ngx_sprintf(u_char *buf, const char *fmt, ...)
-{
-    strcpy((char *) buf, "");
-
-    return buf;
-}
-
-
-void
-ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
-    const char *fmt, ...)
-{
-    must(0);
 }
