@@ -107,24 +107,58 @@ is(scalar(grep { /$open->{id}/ && /"recovery"/ }
 ok($t->wait_for(sub { $t->call($action, $flying)->{code} eq '' }, 12),
     'the hold ends');
 
-# a rotation does not shorten the memory, nor do many
+# a rotation does not shorten the memory, nor do many; but what is older than
+# it is not looked for
+
+sub aside {
+    my ($n) = @_;
+    my $old = "$t->{dir}/audit.jsonl";
+
+    rename($old, "$old-$n") or die "$old: $!\n";
+    utime(time - 10 / $n, time - 10 / $n, "$old-$n");
+    kill 'USR1', $t->{pid};
+    $t->wait_for(sub { $t->call($action, copy()); -s $old })
+        or die "not reopened\n";
+}
 
 my $rotated = copy();
 my $of = $t->call($action, $rotated);
+
+my $across = copy();
+$t->faults({ kind => 'hold' });
+$client = $t->client;
+$client->send($client->request($action, $across));
+$t->wait_for(sub { $t->sent($across) }) or die "not sent\n";
+
+aside(1);
+$t->release;
+my $after = $client->answer;
+is($after->{code}, '', 'a copy, with its outcome in the file behind');
+$client->close;
+aside(2);
+
 my $held = copy();
 $t->faults({ kind => 'drop_before' });
 is($t->call($action, $held)->{headers}{'x-tccbs-outcome'}, 'unknown',
     'held, in the old file');
-rename("$t->{dir}/audit.jsonl", "$t->{dir}/audit.jsonl-1") or die;
+
+aside(3);
+
+my $intent = ($text =~ /^(.*"kind":"intent".*\n)/m)[0];
+my $stale = copy();
+$intent =~ s/"id":"[^"]+/"id":"00000000-0000-4000-8000-000000000000/;
+$intent =~ s/"snapshot":"[^"]+/"snapshot":"$stale->{SnapshotId}/;
+utime(time - 600, time - 600, $t->file('audit.jsonl-4', $intent, 0640)) or die;
 $t->file("audit.jsonl-0$_", "\n", 0640) for 'a' .. 'z';
-kill 'USR1', $t->{pid};
-$t->wait_for(sub { -e "$t->{dir}/audit.jsonl" });
-is($t->call($action, copy())->{code}, '', 'a copy, in the new file');
+
 $t->crash;
 $t->start;
 is($t->call($action, $rotated)->{id}, $of->{id}, 'the answer is known');
+is($t->call($action, $across)->{id}, $after->{id}, 'that one, too');
 is($t->call($action, $held)->{code}, 'InternalError.ComponentError',
     'and the hold');
+is($t->call($action, $stale)->{code}, '', 'not what is older');
+is($t->sent($across), 1, 'it was sent once');
 
 # a log of many records is read in no time
 
