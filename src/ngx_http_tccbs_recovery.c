@@ -189,65 +189,46 @@ ngx_http_tccbs_recovery_exit(void)
 }
 
 
-/*
- * What the file says of the calls, and what older ones do while it is not all.
- * The file is opened before those are looked for: when it is put aside
- * meanwhile, nothing is missed.
- */
+/* What the file says of the calls, and older ones as long as it is not all. */
 
 static ngx_int_t
 ngx_http_tccbs_recovery_read(ngx_pool_t *pool)
 {
     size_t                     seen;
-    ngx_str_t                 *path;
     ngx_uint_t                 i;
-    ngx_array_t               *older;
-    ngx_http_tccbs_segment_t   current, *segment;
+    ngx_array_t               *segments;
+    ngx_http_tccbs_segment_t  *segment;
 
     for (i = 0; i < ngx_http_tccbs_nclaimed; i++) {
         ngx_http_tccbs_claimed[i].intent.len = 0;
         ngx_http_tccbs_claimed[i].end.len = 0;
     }
 
-    path = &ngx_http_tccbs_recovery_conf->journal.path;
-
-    ngx_memzero(&current, sizeof(ngx_http_tccbs_segment_t));
-
-    current.name = path->data;
-
-    if (ngx_http_tccbs_segment_map(&current, NGX_LOG_ERR, pool) != NGX_OK) {
+    segments = ngx_http_tccbs_segments(
+                                 &ngx_http_tccbs_recovery_conf->journal.path,
+                                 ngx_http_tccbs_recovery_conf->hold,
+                                 NGX_LOG_ERR, pool);
+    if (segments == NULL) {
         return NGX_ERROR;
     }
 
-    if (current.start && current.last[-1] != LF) {
+    segment = segments->elts;
+    i = segments->nelts - 1;
+
+    /* of the others one that cannot be read is as one that is gone */
+
+    if (segment[i].unread) {
+        return NGX_ERROR;
+    }
+
+    if (segment[i].start && segment[i].last[-1] != LF) {
         ngx_http_tccbs_recovery_end_line();
     }
 
     seen = 0;
 
-    ngx_http_tccbs_recovery_look(&current, &seen);
-
-    if (!ngx_http_tccbs_recovery_sought(seen)) {
-        return NGX_OK;
-    }
-
-    older = ngx_http_tccbs_segments(path, ngx_http_tccbs_recovery_conf->hold,
-                                    pool);
-    if (older == NULL) {
-        return NGX_ERROR;
-    }
-
-    segment = older->elts;
-
-    for (i = older->nelts - 1; i && ngx_http_tccbs_recovery_sought(seen); i--)
-    {
-        /* one that cannot be read is as one that is gone */
-
-        if (ngx_http_tccbs_segment_map(&segment[i - 1], NGX_LOG_ERR, pool)
-            == NGX_OK)
-        {
-            ngx_http_tccbs_recovery_look(&segment[i - 1], &seen);
-        }
+    for (i = segments->nelts; i; i--) {
+        ngx_http_tccbs_recovery_look(&segment[i - 1], &seen);
     }
 
     return NGX_OK;

@@ -18,7 +18,6 @@
 typedef struct {
     ngx_http_tccbs_scan_t          *scan;
     ngx_log_t                      *log;
-    ngx_pool_t                     *pool;
     ngx_http_tccbs_line_t           ends[NGX_HTTP_TCCBS_HEADS];
     ngx_uint_t                      nends;
     ngx_http_tccbs_line_t          *slots;
@@ -63,11 +62,11 @@ ngx_http_tccbs_scan(ngx_http_tccbs_scan_t *scan)
 
     ctx->scan = scan;
     ctx->log = scan->log;
-    ctx->pool = pool;
 
     rc = NGX_ERROR;
 
-    segments = ngx_http_tccbs_segments(&scan->path, scan->keep, pool);
+    segments = ngx_http_tccbs_segments(&scan->path, scan->keep, NGX_LOG_EMERG,
+                                       pool);
 
     if (segments) {
         segment = segments->elts;
@@ -105,9 +104,7 @@ ngx_http_tccbs_scan_segment(ngx_http_tccbs_scan_ctx_t *ctx,
     u_char                 *p, *lf;
     ngx_http_tccbs_line_t   line;
 
-    if (ngx_http_tccbs_segment_map(segment, NGX_LOG_EMERG, ctx->pool)
-        != NGX_OK)
-    {
+    if (segment->unread) {
         return NGX_ERROR;
     }
 

@@ -11,29 +11,43 @@
 #include <glob.h>
 #include <sys/mman.h>
 
+#include "ngx_http_tccbs_line.h"
 #include "ngx_http_tccbs_segment.h"
 
 
+/* a record begins in so much of a segment, or the segment has none */
+
+#define NGX_HTTP_TCCBS_SEGMENT_HEAD  65536
+
+
 static ngx_int_t ngx_http_tccbs_segments_older(ngx_array_t *segments,
-    glob_t *gl, time_t keep, ngx_pool_t *pool);
+    glob_t *gl, time_t keep, ngx_uint_t level, ngx_pool_t *pool);
+static ngx_int_t ngx_http_tccbs_segment_open(ngx_http_tccbs_segment_t *segment,
+    u_char *name, ngx_uint_t level, ngx_pool_t *pool);
+static ngx_int_t ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment,
+    ngx_fd_t fd, ngx_pool_t *pool);
+static void ngx_http_tccbs_segment_unmap(void *data);
 static int ngx_libc_cdecl ngx_http_tccbs_segment_order(const void *one,
     const void *two);
-static void ngx_http_tccbs_segment_unmap(void *data);
 
 
 ngx_array_t *
-ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
+ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_uint_t level,
+    ngx_pool_t *pool)
 {
     glob_t                     gl;
     u_char                    *pattern;
     ngx_int_t                  rc;
     ngx_array_t               *segments;
-    ngx_http_tccbs_segment_t  *segment;
+    ngx_http_tccbs_segment_t  *last, current;
 
     segments = ngx_array_create(pool, 4, sizeof(ngx_http_tccbs_segment_t));
     pattern = ngx_pnalloc(pool, path->len + sizeof("[-.]*"));
 
-    if (segments == NULL || pattern == NULL) {
+    if (segments == NULL || pattern == NULL
+        || ngx_http_tccbs_segment_open(&current, path->data, level, pool)
+           != NGX_OK)
+    {
         return NULL;
     }
 
@@ -45,7 +59,7 @@ ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
         return NULL;
     }
 
-    rc = ngx_http_tccbs_segments_older(segments, &gl, keep, pool);
+    rc = ngx_http_tccbs_segments_older(segments, &gl, keep, level, pool);
 
     globfree(&gl);
 
@@ -56,14 +70,12 @@ ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
     ngx_qsort(segments->elts, segments->nelts,
               sizeof(ngx_http_tccbs_segment_t), ngx_http_tccbs_segment_order);
 
-    segment = ngx_array_push(segments);
-    if (segment == NULL) {
+    last = ngx_array_push(segments);
+    if (last == NULL) {
         return NULL;
     }
 
-    ngx_memzero(segment, sizeof(ngx_http_tccbs_segment_t));
-
-    segment->name = path->data;
+    *last = current;
 
     return segments;
 }
@@ -71,7 +83,7 @@ ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
 
 static ngx_int_t
 ngx_http_tccbs_segments_older(ngx_array_t *segments, glob_t *gl, time_t keep,
-    ngx_pool_t *pool)
+    ngx_uint_t level, ngx_pool_t *pool)
 {
     size_t                     i, len;
     u_char                    *name;
@@ -97,74 +109,101 @@ ngx_http_tccbs_segments_older(ngx_array_t *segments, glob_t *gl, time_t keep,
         }
 
         ngx_memcpy(name, gl->gl_pathv[i], len);
-        ngx_memzero(segment, sizeof(ngx_http_tccbs_segment_t));
 
-        segment->name = name;
-        segment->mtime = ngx_file_mtime(&fi);
+        if (ngx_http_tccbs_segment_open(segment, name, level, pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
 }
 
 
-static int ngx_libc_cdecl
-ngx_http_tccbs_segment_order(const void *one, const void *two)
+static ngx_int_t
+ngx_http_tccbs_segment_open(ngx_http_tccbs_segment_t *segment, u_char *name,
+    ngx_uint_t level, ngx_pool_t *pool)
 {
-    const ngx_http_tccbs_segment_t *a = one, *b = two;
+    ngx_fd_t   fd;
+    ngx_int_t  rc;
 
-    return (a->mtime > b->mtime) - (a->mtime < b->mtime);
+    ngx_memzero(segment, sizeof(ngx_http_tccbs_segment_t));
+
+    segment->name = name;
+
+    fd = ngx_open_file(name, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    rc = (fd == NGX_INVALID_FILE) ? NGX_DECLINED
+                                  : ngx_http_tccbs_segment_map(segment, fd,
+                                                               pool);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(level, pool->log, ngx_errno,
+                      "the audit file \"%s\" cannot be read", name);
+        segment->unread = 1;
+        rc = NGX_OK;
+    }
+
+    if (fd != NGX_INVALID_FILE) {
+        (void) ngx_close_file(fd);
+    }
+
+    return rc;
 }
 
 
-ngx_int_t
-ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment,
-    ngx_uint_t level, ngx_pool_t *pool)
+/* NGX_DECLINED with ngx_errno; NGX_ERROR without memory. */
+
+static ngx_int_t
+ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment, ngx_fd_t fd,
+    ngx_pool_t *pool)
 {
     void                *map;
-    size_t               size;
-    ngx_fd_t             fd;
+    size_t               size, n;
+    ngx_str_t           *mapped;
     ngx_file_info_t      fi;
     ngx_pool_cleanup_t  *cln;
 
-    cln = ngx_pool_cleanup_add(pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    fd = ngx_open_file(segment->name, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_log_error(level, pool->log, ngx_errno,
-                      "the audit file \"%s\" cannot be read", segment->name);
-
-        if (fd != NGX_INVALID_FILE) {
-            (void) ngx_close_file(fd);
-        }
-
-        return NGX_ERROR;
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        return NGX_DECLINED;
     }
 
     size = ngx_is_file(&fi) ? ngx_file_size(&fi) : 0;
 
-    if (size) {
-        map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-
-        if (map == MAP_FAILED) {
-            ngx_log_error(level, pool->log, ngx_errno,
-                          "the audit file \"%s\" cannot be mapped",
-                          segment->name);
-            (void) ngx_close_file(fd);
-            return NGX_ERROR;
-        }
-
-        segment->start = map;
-        segment->last = segment->start + size;
-
-        cln->handler = ngx_http_tccbs_segment_unmap;
-        cln->data = segment;
+    if (size == 0) {
+        return NGX_OK;
     }
 
-    (void) ngx_close_file(fd);
+    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_str_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED) {
+        return NGX_DECLINED;
+    }
+
+    mapped = cln->data;
+    mapped->data = map;
+    mapped->len = size;
+
+    cln->handler = ngx_http_tccbs_segment_unmap;
+
+    segment->start = map;
+    segment->last = segment->start + size;
+
+    n = ngx_min(size, NGX_HTTP_TCCBS_SEGMENT_HEAD);
+
+    segment->begins = memmem(map, n, NGX_HTTP_TCCBS_LINE_HEAD,
+                             NGX_HTTP_TCCBS_LINE_TIME);
+
+    if (segment->begins
+        && (size_t) (segment->last - segment->begins) < NGX_HTTP_TCCBS_LINE_MIN)
+    {
+        segment->begins = NULL;
+    }
 
     return NGX_OK;
 }
@@ -173,7 +212,22 @@ ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment,
 static void
 ngx_http_tccbs_segment_unmap(void *data)
 {
-    ngx_http_tccbs_segment_t *segment = data;
+    ngx_str_t *mapped = data;
 
-    (void) munmap(segment->start, segment->last - segment->start);
+    (void) munmap(mapped->data, mapped->len);
+}
+
+
+/* Texts of times are in the order of the times. */
+
+static int ngx_libc_cdecl
+ngx_http_tccbs_segment_order(const void *one, const void *two)
+{
+    const ngx_http_tccbs_segment_t *a = one, *b = two;
+
+    if (a->begins == NULL || b->begins == NULL) {
+        return (a->begins != NULL) - (b->begins != NULL);
+    }
+
+    return ngx_memcmp(a->begins, b->begins, NGX_HTTP_TCCBS_LINE_ID);
 }

@@ -20,25 +20,22 @@
 
 typedef struct {
     u_char                   *name;
-    time_t                    mtime;          /* of one that was put aside */
-    u_char                   *start;          /* what is in it, when mapped */
+    u_char                   *start;          /* NULL: it is empty */
     u_char                   *last;
+    u_char                   *begins;         /* the first record, or NULL */
+    ngx_uint_t                unread;         /* it cannot be read */
 } ngx_http_tccbs_segment_t;
 
 
 /*
- * The segments that were written to in the last "keep" seconds, the oldest
- * first, and the file at "path" as the last one, whether it is there or not.
+ * The segments that were written to in the last "keep" seconds, in the order in
+ * which they were begun, and the file at "path", which is there always, as the
+ * last one.  They are mapped until "pool" is destroyed, and what is no regular
+ * file is empty; that one cannot be read is logged at "level".  The file is
+ * opened before the others are looked for: a rotation meanwhile hides nothing.
  * NULL without memory.
  */
 ngx_array_t *ngx_http_tccbs_segments(ngx_str_t *path, time_t keep,
-    ngx_pool_t *pool);
-
-/*
- * Maps a segment as it is now, until "pool" is destroyed.  What cannot be read
- * is an error, which is logged at "level"; what is no regular file is empty.
- */
-ngx_int_t ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment,
     ngx_uint_t level, ngx_pool_t *pool);
 
 

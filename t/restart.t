@@ -115,7 +115,6 @@ sub aside {
     my $old = "$t->{dir}/audit.jsonl";
 
     rename($old, "$old-$n") or die "$old: $!\n";
-    utime(time - 10 / $n, time - 10 / $n, "$old-$n");
     kill 'USR1', $t->{pid};
     $t->wait_for(sub { $t->call($action, copy()); -s $old })
         or die "not reopened\n";
@@ -261,8 +260,6 @@ sub rotate {
 
     rename($old, "$old-$n") or die "$old: $!\n";
 
-    # the order of files is that of their times
-    utime(time - 60 / $n, time - 60 / $n, "$old-$n");
     reopen() if !$o{keep};
 }
 

@@ -265,30 +265,23 @@ ngx_http_tccbs_heads_ended(ngx_shm_zone_t *zone,
 /* The file is the only segment. */
 
 ngx_array_t *
-ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_pool_t *pool)
+ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_uint_t level,
+    ngx_pool_t *pool)
 {
     static ngx_array_t               segments;
     static ngx_http_tccbs_segment_t  segment;
 
     ngx_memzero(&segment, sizeof(segment));
 
+    if (file_len) {
+        segment.start = file;
+        segment.last = file + file_len;
+    }
+
     segments.elts = &segment;
     segments.nelts = 1;
 
     return &segments;
-}
-
-
-ngx_int_t
-ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment,
-    ngx_uint_t level, ngx_pool_t *pool)
-{
-    if (file_len) {
-        segment->start = file;
-        segment->last = file + file_len;
-    }
-
-    return NGX_OK;
 }
 
 
