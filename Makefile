@@ -155,7 +155,8 @@ $(OBJS)/tccbs: $(sort $(wildcard tools/*.c tools/*.h)) $(PURE_OBJS)
 SHARED_OBJS =	$(OBJS)/pure/ngx_http_tccbs_queue.o
 
 $(OBJS)/unit/queue.t: $(SHARED_OBJS)
-$(OBJS)/unit/store.t: $(OBJS)/pure/ngx_http_tccbs_store.o
+$(OBJS)/unit/store.t: $(OBJS)/pure/ngx_http_tccbs_store.o \
+		$(OBJS)/pure/ngx_http_tccbs_held.o
 $(OBJS)/unit/replay.t: $(OBJS)/pure/ngx_http_tccbs_replay.o
 $(OBJS)/unit/grant.t: $(OBJS)/pure/ngx_http_tccbs_grant.o
 $(OBJS)/unit/takeover.t: $(OBJS)/pure/ngx_http_tccbs_takeover.o

@@ -368,7 +368,7 @@ ngx_http_tccbs_snapshot_node(ngx_http_tccbs_snapshot_t *s)
         return NGX_ERROR;
     }
 
-    held = ngx_http_tccbs_store_held(s->mcf->zone, s->held,
+    held = ngx_http_tccbs_held(s->mcf->zone, s->held,
                                      NGX_HTTP_TCCBS_HELD_MAX, &s->nheld);
 
     ngx_qsort(s->held, s->nheld, sizeof(ngx_http_tccbs_held_t),

@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_tccbs.h"
+#include "ngx_http_tccbs_held.h"
 
 
 /* Everything that the forms of the status show, copied at one moment. */

@@ -32,6 +32,8 @@ static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_spare(
     ngx_http_tccbs_stored_t *entry);
 static void ngx_http_tccbs_store_unreserve(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry);
+static ngx_uint_t ngx_http_tccbs_store_shares(ngx_http_tccbs_stored_t *entry,
+    const u_char *call, time_t hold);
 static void ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry, ngx_str_t *id);
 static ngx_int_t ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e,
@@ -54,6 +56,7 @@ ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t **entry, ngx_http_tccbs_found_t *found)
 {
     ngx_int_t                 rc;
+    ngx_uint_t                shared;
     ngx_slab_pool_t          *shpool;
     ngx_http_tccbs_stored_t  *e;
 
@@ -74,15 +77,24 @@ ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
         goto done;
     }
 
+    shared = call && ngx_http_tccbs_store_shares(e, call, hold);
+
     /* what is known of a region does not bind another call to it */
 
     if (e->state == NGX_HTTP_TCCBS_MADE || (e->again && !waited)) {
         ngx_http_tccbs_store_fly(shpool, e, id);
+        e->shared = shared;
         rc = NGX_OK;
         goto done;
     }
 
     rc = ngx_http_tccbs_store_found(e, pool, found);
+
+    /* another worker is about to hold the region */
+
+    if (call && rc == NGX_AGAIN) {
+        rc = NGX_BUSY;
+    }
 
 done:
 
@@ -205,7 +217,7 @@ ngx_http_tccbs_store_made(ngx_shm_zone_t *zone,
 
     e = ngx_http_tccbs_store_find(shpool->data, key);
 
-    if (e == NULL
+    if (e == NULL || e->shared
         || (e->state != NGX_HTTP_TCCBS_HELD
             && (e->state != NGX_HTTP_TCCBS_MADE || e->len || !snapshot->len)))
     {
@@ -318,74 +330,16 @@ ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
 
     entry->state = NGX_HTTP_TCCBS_HELD;
     entry->since = ngx_http_tccbs_zone_now();
-    entry->expires = entry->since + seconds;
+
+    if (!entry->shared || entry->expires < entry->since + seconds) {
+        entry->expires = entry->since + seconds;
+    }
+
     entry->owner = 0;
 
     ngx_http_tccbs_store_unreserve(shpool, entry);
 
     ngx_shmtx_unlock(&shpool->mutex);
-}
-
-
-ngx_uint_t
-ngx_http_tccbs_store_held(ngx_shm_zone_t *zone, ngx_http_tccbs_held_t *held,
-    ngx_uint_t max, ngx_uint_t *n)
-{
-    time_t                    now;
-    ngx_uint_t                i, k, all, youngest;
-    ngx_slab_pool_t          *shpool;
-    ngx_http_tccbs_shm_t     *shm;
-    ngx_http_tccbs_held_t    *h;
-    ngx_http_tccbs_stored_t  *e;
-
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
-    shm = shpool->data;
-    now = ngx_http_tccbs_zone_now();
-    all = 0;
-    youngest = 0;
-    *n = 0;
-
-    ngx_shmtx_lock(&shpool->mutex);
-
-    for (i = 0; i < shm->nbuckets; i++) {
-        for (e = shm->buckets[i]; e; e = e->next) {
-
-            if (e->state != NGX_HTTP_TCCBS_HELD || e->expires <= now) {
-                continue;
-            }
-
-            all++;
-
-            if (*n < max) {
-                h = &held[(*n)++];
-
-            } else if (now - e->since > held[youngest].age) {
-                h = &held[youngest];
-
-            } else {
-                continue;
-            }
-
-            ngx_memcpy(h->id, e->id, sizeof(h->id));
-            h->age = now - e->since;
-            h->left = e->expires - now;
-            h->len = (e->len <= sizeof(h->about)) ? e->len : 0;
-
-            if (h->len) {
-                ngx_memcpy(h->about, e->answer, h->len);
-            }
-
-            for (k = 0; *n == max && k < max; k++) {
-                if (held[k].age < held[youngest].age) {
-                    youngest = k;
-                }
-            }
-        }
-    }
-
-    ngx_shmtx_unlock(&shpool->mutex);
-
-    return all;
 }
 
 
@@ -464,7 +418,9 @@ ngx_http_tccbs_store_release(ngx_shm_zone_t *zone,
 static ngx_uint_t
 ngx_http_tccbs_store_left(ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
 {
-    if (ngx_memcmp(entry->id, id->data, sizeof(entry->id)) != 0) {
+    if (entry->shared
+        || ngx_memcmp(entry->id, id->data, sizeof(entry->id)) != 0)
+    {
         return 0;
     }
 
@@ -592,6 +548,31 @@ ngx_http_tccbs_store_unreserve(ngx_slab_pool_t *shpool,
 }
 
 
+/*
+ * Whether a region whose last copy is unknown, or was found to be made, is that
+ * of another call.  What is found out of one of them says nothing of the other:
+ * it stays held until the time of both is over.
+ */
+
+static ngx_uint_t
+ngx_http_tccbs_store_shares(ngx_http_tccbs_stored_t *entry, const u_char *call,
+    time_t hold)
+{
+    time_t  expires;
+
+    if (ngx_memcmp(entry->call, call, sizeof(entry->call)) == 0) {
+        return entry->shared;
+    }
+
+    expires = ngx_http_tccbs_zone_now() + hold;
+
+    entry->expires = ngx_max(entry->expires, expires);
+    entry->shared = 1;
+
+    return 1;
+}
+
+
 static void
 ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
@@ -604,6 +585,7 @@ ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     entry->owner = ngx_pid;
     entry->sent = 0;
     entry->again = 0;
+    entry->shared = 0;
 }
 
 

@@ -41,6 +41,7 @@ struct ngx_http_tccbs_stored_s {
     ngx_atomic_t             owner;           /* pid, while it is flying */
     ngx_atomic_t             sent;            /* a byte of it may have left */
     ngx_uint_t               again;           /* answer for who waited only */
+    ngx_uint_t               shared;          /* region: held by other calls */
     ngx_uint_t               outcome;
     time_t                   since;           /* held */
     time_t                   expires;
@@ -63,9 +64,11 @@ typedef struct {
 
 
 /*
- * Claims the digest for a call of this process.  "call" is the digest of a call
- * whose reserve is used, or NULL; "waited" says that the caller has seen it
- * flying before; "hold" is for a call whose owner died, in seconds.
+ * Claims the digest for a call of this process.  "call" is, for a region that
+ * is to be held, the digest of the call, whose reserve is used, or NULL: when
+ * it is held for another call, nothing but time ends that any more.  "waited"
+ * says that the caller has seen it flying before; "hold" is for a region, and
+ * for a call whose owner died, in seconds.
  *
  * NGX_OK: it is flying now, "*entry" is the caller's; NGX_AGAIN: somebody
  * else's is flying; NGX_DONE: answered, "found" has the answer; NGX_BUSY: held;
@@ -127,23 +130,6 @@ void ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
     const ngx_str_t *about, time_t seconds);
 void ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry);
-
-/*
- * What is held: how many there are, and copies of the "max" oldest of them, in
- * no order; "n" is how many were copied.  A text that is longer is left out.
- */
-#define NGX_HTTP_TCCBS_ABOUT  384
-
-typedef struct {
-    u_char                   id[NGX_TCCBS_UUID_LEN];
-    u_char                   about[NGX_HTTP_TCCBS_ABOUT];
-    size_t                   len;
-    time_t                   age;             /* seconds */
-    time_t                   left;
-} ngx_http_tccbs_held_t;
-
-ngx_uint_t ngx_http_tccbs_store_held(ngx_shm_zone_t *zone,
-    ngx_http_tccbs_held_t *held, ngx_uint_t max, ngx_uint_t *n);
 
 
 #endif /* _NGX_HTTP_TCCBS_STORE_H_INCLUDED_ */

@@ -134,6 +134,27 @@ is(sent($source), 1, 'sent once');
 look('ap-beijing');
 is(call($source)->{code}, '', 'and with the new id it is answered');
 
+# two of a region that differ in the name, both unknown: what is seen may be of
+# either, so that it is free for none
+
+my @pair = map { { %{$source}, SnapshotId => 'snap-pair0001',
+    SnapshotName => $_ } } qw/ one other /;
+my @clients = map { $t->client } @pair;
+
+$t->faults(({ kind => 'hold+drop_before' }) x 2);
+$clients[$_]->send($clients[$_]->request($action, $pair[$_])) for 0, 1;
+$t->wait_for(sub { sent($pair[0]) == 2 }) or die "not sent\n";
+$t->release;
+is($_->answer->{headers}{'x-tccbs-outcome'}, 'unknown', 'one of two')
+    for @clients;
+$_->close for @clients;
+
+look('ap-guangzhou', { SnapshotIds => [ $pair[0]{SnapshotId} ] });
+look('ap-beijing');
+like(call($_)->{message}, qr/is unknown/, "$_->{SnapshotName}: still held")
+    for @pair, { %{$pair[0]}, SnapshotName => 'third' };
+is(sent($pair[0]), 2, 'none is sent');
+
 # made in one region only
 
 my $part = copy(DestinationRegions => [ @both ], SnapshotName => 'part');

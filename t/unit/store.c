@@ -8,7 +8,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "ngx_http_tccbs_store.h"
+#include "ngx_http_tccbs_held.h"
 #include "shm.h"
 #include "tap.h"
 
@@ -207,7 +207,7 @@ test_hold(void)
     (void) claim(3, 3, 0);
 
     now += 10;
-    ok(ngx_http_tccbs_store_held(&zone, held, 2, &n) == 1 && n == 1
+    ok(ngx_http_tccbs_held(&zone, held, 2, &n) == 1 && n == 1
        && held[0].age == 10 && held[0].left == 90 && held[0].len == 5
        && memcmp(held[0].about, "about", 5) == 0, "one is held");
 
@@ -215,11 +215,11 @@ test_hold(void)
     hold(4, "");
     (void) claim(5, 5, 0);
     hold(5, "");
-    ok(ngx_http_tccbs_store_held(&zone, held, 2, &n) == 3 && n == 2,
+    ok(ngx_http_tccbs_held(&zone, held, 2, &n) == 3 && n == 2,
        "three, of which two are told");
 
     now += 90;
-    ok(ngx_http_tccbs_store_held(&zone, held, 2, &n) == 2, "two");
+    ok(ngx_http_tccbs_held(&zone, held, 2, &n) == 2, "two");
     ok(look(1) == NGX_OK && claim(1, 9, 0) == NGX_OK, "its time has ended");
 
     /* the oldest are told, also when they come first */
@@ -233,9 +233,69 @@ test_hold(void)
         now += 10;
     }
 
-    ok(ngx_http_tccbs_store_held(&zone, held, 2, &n) == 3 && n == 2
+    ok(ngx_http_tccbs_held(&zone, held, 2, &n) == 3 && n == 2
        && held[0].age == 30 && held[1].age == 20, "the oldest two");
     spread = 0;
+}
+
+
+/* A region, for the n-th call. */
+
+static ngx_int_t
+region(ngx_uint_t call)
+{
+    u_char  digest[NGX_TCCBS_SHA256_LEN];
+
+    ngx_memzero(&found, sizeof(found));
+    ngx_memcpy(digest, key(call), sizeof(digest));
+
+    return ngx_http_tccbs_store_claim(&zone, key(1), digest, id(call), 0,
+                                      HOLD, pool, &mine, &found);
+}
+
+
+static void
+test_shared(void)
+{
+    start();
+
+    ok(region(2) == NGX_OK, "a region is to be held");
+    hold(2, "");
+    ok(region(2) == NGX_BUSY && found.left == 100, "it is, for that call");
+    ok(made(1, "", 10) == NGX_OK && region(2) == NGX_OK,
+       "what is found out of it counts");
+
+    hold(2, "");
+    now += 60;
+    ok(region(3) == NGX_BUSY && found.left == HOLD,
+       "it is held for another one, too, and longer");
+    ok(region(2) == NGX_BUSY && made(1, "", 10) == NGX_DECLINED,
+       "what is found out of one of both ends nothing");
+    ngx_http_tccbs_store_release(&zone, key(1), id(2));
+    now += HOLD - 1;
+    ok(look(1) == NGX_BUSY, "nor does the outcome of the first one");
+    now += 1;
+    ok(region(2) == NGX_OK, "only time does");
+
+    /* found to be made, when another one is unknown */
+
+    hold(2, "");
+    (void) made(1, "", 200);
+    ok(region(3) == NGX_OK, "a region that was made for one call");
+    hold(3, "");
+    ok(region(3) == NGX_BUSY && found.left == 200
+       && made(1, "", 10) == NGX_DECLINED,
+       "is not forgotten when it is held for another one");
+
+    /* by two workers at once */
+
+    start();
+
+    (void) region(2);
+    ok(region(3) == NGX_BUSY, "one that is about to be held");
+    hold(2, "");
+    ok(look(1) == NGX_BUSY && made(1, "", 10) == NGX_DECLINED,
+       "is held for both");
 }
 
 
@@ -498,7 +558,7 @@ test_reserve(void)
     ok(claim_for(1, 50) == NGX_OK && claim_for(1, 51) == NGX_OK,
        "the call has it");
     ok(claim_for(1, 52) == NGX_DECLINED && slab->n == BLOCKS, "and no more");
-    ok(claim_for(1, 50) == NGX_AGAIN && of(1), "it is found as any other");
+    ok(claim_for(1, 50) == NGX_BUSY && of(1), "it is found as any other");
 
     ngx_http_tccbs_store_forget(&zone, call);
     ok(slab->n == BLOCKS - 1 && claim(50, 9, 0) == NGX_AGAIN,
@@ -539,6 +599,7 @@ main(void)
 
     test_answer();
     test_hold();
+    test_shared();
     test_made();
     test_dead();
     test_inherit();
