@@ -597,7 +597,11 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_tccbs_restore(cycle, &mcf->audit);
+    /* also a reload can begin with an empty zone, of another size or name */
+
+    return ngx_http_tccbs_restore(cycle, &mcf->audit,
+                                  ngx_inherited
+                                  || !ngx_is_init_cycle(cycle->old_cycle));
 
 full:
 

@@ -388,6 +388,15 @@ ngx_http_tccbs_duplicate_sent(ngx_http_tccbs_ctx_t *ctx)
 
 
 void
+ngx_http_tccbs_duplicate_again(ngx_http_tccbs_ctx_t *ctx)
+{
+    if (ctx->entry) {
+        ngx_http_tccbs_store_again(ctx->mcf->zone, ctx->entry, &ctx->id);
+    }
+}
+
+
+void
 ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
 {
     ngx_str_t                 answer;

@@ -27,6 +27,9 @@ ngx_int_t ngx_http_tccbs_duplicate(ngx_http_request_t *r,
 /* A byte of the call may have left. */
 void ngx_http_tccbs_duplicate_sent(ngx_http_tccbs_ctx_t *ctx);
 
+/* Another attempt of it begins, with an id of its own. */
+void ngx_http_tccbs_duplicate_again(ngx_http_tccbs_ctx_t *ctx);
+
 /* The outcome is known, or that there will be none. */
 void ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx);
 

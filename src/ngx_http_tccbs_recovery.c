@@ -31,6 +31,7 @@ typedef struct {
 
 static void ngx_http_tccbs_recovery_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_tccbs_recovery_round(void);
+static void ngx_http_tccbs_recovery_claimed(void);
 static ngx_int_t ngx_http_tccbs_recovery_read(ngx_pool_t *pool);
 static void ngx_http_tccbs_recovery_end_line(void);
 static void ngx_http_tccbs_recovery_look(ngx_http_tccbs_segment_t *segment,
@@ -91,7 +92,7 @@ ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
         && ngx_http_tccbs_takeover_gone(takeover))
     {
         (void) ngx_http_tccbs_restore((ngx_cycle_t *) ngx_cycle,
-                                      ngx_http_tccbs_recovery_conf);
+                                      ngx_http_tccbs_recovery_conf, 1);
     }
 
     if (ngx_http_tccbs_audit_ready()
@@ -112,8 +113,7 @@ ngx_http_tccbs_recovery_handler(ngx_event_t *ev)
 static ngx_uint_t
 ngx_http_tccbs_recovery_round(void)
 {
-    ngx_uint_t                i, n, more;
-    ngx_pool_t               *pool;
+    ngx_uint_t                n, more;
     ngx_http_tccbs_flight_t  *flight;
 
     n = 0;
@@ -131,16 +131,76 @@ ngx_http_tccbs_recovery_round(void)
         ngx_http_tccbs_claimed[ngx_http_tccbs_nclaimed++].flight = flight;
     }
 
+    ngx_http_tccbs_recovery_claimed();
+
+    return ngx_http_tccbs_nclaimed ? 0 : more;
+}
+
+
+/*
+ * What this worker leaves open: an intent that was not sent may be in memory
+ * still.  What cannot be closed is left to another worker.
+ */
+
+void
+ngx_http_tccbs_recovery_exit(void)
+{
+    ngx_uint_t                n;
+    ngx_http_tccbs_flight_t  *flight;
+
+    if (ngx_http_tccbs_recovery_conf == NULL) {
+        return;
+    }
+
+    n = 0;
+
+    do {
+        ngx_http_tccbs_nclaimed = 0;
+
+        while (ngx_http_tccbs_nclaimed < NGX_HTTP_TCCBS_RECOVERY_CLAIM) {
+
+            flight = ngx_http_tccbs_flight_own(
+                                   ngx_http_tccbs_recovery_conf->zone, &n);
+            if (flight == NULL) {
+                break;
+            }
+
+            if (flight->closing) {
+                continue;
+            }
+
+            if (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING) {
+                ngx_http_tccbs_claimed[ngx_http_tccbs_nclaimed++].flight
+                                                                     = flight;
+
+            } else {
+                (void) ngx_http_tccbs_recovery_append(flight);
+            }
+        }
+
+        ngx_http_tccbs_recovery_claimed();
+
+    } while (flight);
+}
+
+
+/* Closes what was claimed; what cannot be stays so. */
+
+static void
+ngx_http_tccbs_recovery_claimed(void)
+{
+    ngx_uint_t                i, n;
+    ngx_pool_t               *pool;
+    ngx_http_tccbs_flight_t  *flight;
+
     if (ngx_http_tccbs_nclaimed == 0) {
-        return 0;
+        return;
     }
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
     if (pool == NULL) {
-        return 0;
+        return;
     }
-
-    n = ngx_http_tccbs_nclaimed;
 
     if (ngx_http_tccbs_recovery_read(pool) == NGX_OK) {
 
@@ -158,34 +218,6 @@ ngx_http_tccbs_recovery_round(void)
     }
 
     ngx_destroy_pool(pool);
-
-    return n ? 0 : more;
-}
-
-
-void
-ngx_http_tccbs_recovery_exit(void)
-{
-    ngx_uint_t                n;
-    ngx_http_tccbs_flight_t  *flight;
-
-    if (ngx_http_tccbs_recovery_conf == NULL) {
-        return;
-    }
-
-    n = 0;
-
-    for ( ;; ) {
-        flight = ngx_http_tccbs_flight_own(ngx_http_tccbs_recovery_conf->zone,
-                                           &n);
-        if (flight == NULL) {
-            return;
-        }
-
-        if (!flight->closing) {
-            (void) ngx_http_tccbs_recovery_append(flight);
-        }
-    }
 }
 
 
@@ -343,10 +375,11 @@ ngx_http_tccbs_recovery_line(ngx_http_tccbs_line_t *line)
 static ngx_int_t
 ngx_http_tccbs_recovery_close(ngx_http_tccbs_claimed_t *claimed)
 {
-    ngx_uint_t                intended, ended;
+    ngx_uint_t                intended, ended, sent;
     ngx_http_tccbs_flight_t  *flight;
 
     flight = claimed->flight;
+    sent = (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING);
     intended = (claimed->intent.len != 0);
     ended = (claimed->end.len != 0);
 
@@ -368,9 +401,10 @@ ngx_http_tccbs_recovery_close(ngx_http_tccbs_claimed_t *claimed)
         return NGX_OK;
     }
 
-    if (intended && flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING
+    if (intended
         && ngx_http_tccbs_restore_intent(ngx_http_tccbs_recovery_conf,
-                                         &claimed->intent, ngx_cycle->log)
+                                         &claimed->intent, sent,
+                                         ngx_cycle->log)
            == NGX_ERROR)
     {
         return NGX_ERROR;

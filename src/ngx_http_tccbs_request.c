@@ -667,9 +667,7 @@ ngx_http_tccbs_again(ngx_http_request_t *r, ngx_http_tccbs_ctx_t *ctx)
     ctx->recorded = 0;
     ctx->pending = 0;
 
-    if (ctx->entry) {
-        ctx->entry->sent = 0;
-    }
+    ngx_http_tccbs_duplicate_again(ctx);
 
     while (ngx_http_tccbs_stages[ctx->stage + 1] != ngx_http_tccbs_turn) {
         ctx->stage--;

@@ -17,7 +17,7 @@
 typedef struct {
     ngx_log_t                    *log;
     ngx_http_tccbs_audit_conf_t  *conf;
-    ngx_uint_t                    upgrade;    /* owners may be alive */
+    ngx_uint_t                    alive;      /* owners may be */
     ngx_uint_t                    nopen;
     ngx_uint_t                    failed;     /* something is not restored */
 } ngx_http_tccbs_restore_t;
@@ -50,7 +50,8 @@ static ngx_str_t ngx_http_tccbs_restore_member(ngx_tccbs_json_t *node,
 
 
 ngx_int_t
-ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf)
+ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf,
+    ngx_uint_t alive)
 {
     ngx_int_t                  rc;
     ngx_http_tccbs_scan_t      scan;
@@ -66,7 +67,7 @@ ngx_http_tccbs_restore(ngx_cycle_t *cycle, ngx_http_tccbs_audit_conf_t *conf)
 
     ctx.log = cycle->log;
     ctx.conf = conf;
-    ctx.upgrade = (ngx_inherited || conf->takeover.shm->term);
+    ctx.alive = alive;
 
     scan.path = conf->journal.path;
     scan.keep = ngx_max(conf->hold, conf->window);
@@ -159,7 +160,7 @@ ngx_http_tccbs_restore_open(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
     hold = ctx->conf->hold;
     member = ngx_tccbs_json_get(intent, "pid");
 
-    if (ctx->upgrade && member) {
+    if (ctx->alive && member) {
         pid = ngx_atoi(member->value.data, member->value.len);
         hold += ctx->conf->flight;
     }
@@ -271,11 +272,12 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
 
 ngx_int_t
 ngx_http_tccbs_restore_intent(ngx_http_tccbs_audit_conf_t *conf,
-    ngx_http_tccbs_line_t *intent, ngx_log_t *log)
+    ngx_http_tccbs_line_t *intent, ngx_uint_t sent, ngx_log_t *log)
 {
-    ngx_int_t          rc;
-    ngx_pool_t        *pool;
-    ngx_tccbs_json_t  *in;
+    ngx_int_t               rc;
+    ngx_pool_t             *pool;
+    ngx_tccbs_json_t       *in;
+    ngx_http_tccbs_hold_t   hold;
 
     pool = ngx_create_pool(4096, log);
     if (pool == NULL) {
@@ -284,9 +286,17 @@ ngx_http_tccbs_restore_intent(ngx_http_tccbs_audit_conf_t *conf,
 
     rc = ngx_http_tccbs_restore_parse(pool, intent, &in);
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && sent) {
         rc = ngx_http_tccbs_restore_hold(conf->zone, conf->hold, pool, in,
                                          NULL);
+    }
+
+    /* from here on what is known of each region decides */
+
+    if (rc == NGX_OK
+        && ngx_http_tccbs_restore_what(&hold, conf->zone, pool, in) == NGX_OK)
+    {
+        ngx_http_tccbs_store_release(conf->zone, hold.call, &hold.id);
     }
 
     ngx_destroy_pool(pool);

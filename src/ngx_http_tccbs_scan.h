@@ -16,8 +16,8 @@
 
 
 /*
- * Reads the audit file, and older ones beside it that were written to in the
- * last "keep" seconds, for those who are to know what happened.  The lines stay
+ * Reads the segments of the audit log, see ngx_http_tccbs_segment.h, for those
+ * who are to know what happened in the last "keep" seconds.  The lines stay
  * where they are until the scan is over.
  */
 

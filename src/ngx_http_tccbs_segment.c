@@ -21,7 +21,8 @@
 
 
 static ngx_int_t ngx_http_tccbs_segments_older(ngx_array_t *segments,
-    glob_t *gl, time_t keep, ngx_uint_t level, ngx_pool_t *pool);
+    glob_t *gl, time_t since, ngx_uint_t level, ngx_pool_t *pool);
+static time_t ngx_http_tccbs_segments_last(ngx_str_t *path, glob_t *gl);
 static ngx_int_t ngx_http_tccbs_segment_open(ngx_http_tccbs_segment_t *segment,
     u_char *name, ngx_uint_t level, ngx_pool_t *pool);
 static ngx_int_t ngx_http_tccbs_segment_map(ngx_http_tccbs_segment_t *segment,
@@ -59,7 +60,9 @@ ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_uint_t level,
         return NULL;
     }
 
-    rc = ngx_http_tccbs_segments_older(segments, &gl, keep, level, pool);
+    rc = ngx_http_tccbs_segments_older(segments, &gl,
+                                ngx_http_tccbs_segments_last(path, &gl) - keep,
+                                level, pool);
 
     globfree(&gl);
 
@@ -81,8 +84,36 @@ ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_uint_t level,
 }
 
 
+/*
+ * When something was written to one of them last: as long as nginx was not
+ * there, nothing has become older.
+ */
+
+static time_t
+ngx_http_tccbs_segments_last(ngx_str_t *path, glob_t *gl)
+{
+    size_t           i;
+    time_t           last;
+    ngx_file_info_t  fi;
+
+    last = (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR)
+           ? 0 : ngx_file_mtime(&fi);
+
+    for (i = 0; i < gl->gl_pathc; i++) {
+
+        if (ngx_file_info(gl->gl_pathv[i], &fi) != NGX_FILE_ERROR
+            && ngx_file_mtime(&fi) > last)
+        {
+            last = ngx_file_mtime(&fi);
+        }
+    }
+
+    return ngx_min(last, ngx_time());
+}
+
+
 static ngx_int_t
-ngx_http_tccbs_segments_older(ngx_array_t *segments, glob_t *gl, time_t keep,
+ngx_http_tccbs_segments_older(ngx_array_t *segments, glob_t *gl, time_t since,
     ngx_uint_t level, ngx_pool_t *pool)
 {
     size_t                     i, len;
@@ -94,7 +125,7 @@ ngx_http_tccbs_segments_older(ngx_array_t *segments, glob_t *gl, time_t keep,
 
         if (ngx_file_info(gl->gl_pathv[i], &fi) == NGX_FILE_ERROR
             || !ngx_is_file(&fi)
-            || ngx_file_mtime(&fi) + keep < ngx_time())
+            || ngx_file_mtime(&fi) < since)
         {
             continue;
         }

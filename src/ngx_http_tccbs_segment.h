@@ -28,12 +28,12 @@ typedef struct {
 
 
 /*
- * The segments that were written to in the last "keep" seconds, in the order in
- * which they were begun, and the file at "path", which is there always, as the
- * last one.  They are mapped until "pool" is destroyed, and what is no regular
- * file is empty; that one cannot be read is logged at "level".  The file is
- * opened before the others are looked for: a rotation meanwhile hides nothing.
- * NULL without memory.
+ * The segments that were written to in the "keep" seconds before the last one
+ * was, in the order in which they were begun, and the file at "path", which is
+ * there always, as the last one.  They are mapped until "pool" is destroyed,
+ * what is no regular file is empty; that one cannot be read is logged at
+ * "level".  The file is opened before the others are looked for: a rotation
+ * meanwhile hides nothing.  NULL without memory.
  */
 ngx_array_t *ngx_http_tccbs_segments(ngx_str_t *path, time_t keep,
     ngx_uint_t level, ngx_pool_t *pool);

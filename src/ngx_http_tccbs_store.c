@@ -136,6 +136,23 @@ ngx_http_tccbs_store_reserve(ngx_shm_zone_t *zone,
 }
 
 
+void
+ngx_http_tccbs_store_again(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    ngx_memcpy(entry->id, id->data, sizeof(entry->id));
+    entry->sent = 0;
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
 ngx_int_t
 ngx_http_tccbs_store_look(ngx_shm_zone_t *zone,
     const u_char key[NGX_TCCBS_SHA256_LEN], ngx_pool_t *pool,
@@ -615,7 +632,7 @@ ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
 }
 
 
-/* Frees what has expired in the next "n" buckets. */
+/* Frees what has expired, or was never sent, in the next "n" buckets. */
 
 static void
 ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
@@ -634,7 +651,9 @@ ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
         for ( /* void */ ; entry; entry = next) {
             next = entry->next;
 
-            if (entry->state != NGX_HTTP_TCCBS_FLYING && entry->expires <= now)
+            if (entry->state == NGX_HTTP_TCCBS_FLYING
+                ? !entry->sent && ngx_http_tccbs_gone(entry->owner)
+                : entry->expires <= now)
             {
                 ngx_http_tccbs_store_free(shpool, entry);
             }

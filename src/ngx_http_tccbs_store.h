@@ -36,7 +36,7 @@ struct ngx_http_tccbs_stored_s {
     ngx_http_tccbs_stored_t *spare;           /* reserved while it is flying */
     u_char                   key[NGX_TCCBS_SHA256_LEN];
     u_char                   call[NGX_TCCBS_SHA256_LEN];  /* region: of it */
-    u_char                   id[NGX_TCCBS_UUID_LEN];  /* of the first call */
+    u_char                   id[NGX_TCCBS_UUID_LEN];  /* of the last attempt */
     ngx_http_tccbs_stored_e  state;
     ngx_atomic_t             owner;           /* pid, while it is flying */
     ngx_atomic_t             sent;            /* a byte of it may have left */
@@ -86,6 +86,10 @@ ngx_int_t ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
  */
 ngx_int_t ngx_http_tccbs_store_reserve(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry, ngx_uint_t n);
+
+/* Another attempt of the call, with its own id, of which nothing was sent. */
+void ngx_http_tccbs_store_again(ngx_shm_zone_t *zone,
+    ngx_http_tccbs_stored_t *entry, ngx_str_t *id);
 
 /*
  * Without claiming it: NGX_BUSY when the digest is held; NGX_DONE when it was

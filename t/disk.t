@@ -101,6 +101,21 @@ TCCBS::Trust::figure('The audit log', 'other requests while each sync takes '
     . '500 ms: their 95th percentile, median of 5 rounds',
     sprintf('%+.1f ms', $median), '<= 5 ms', 'prove t/disk.t');
 
+# who asks for the same is told when the log knows it
+
+delay(500);
+my $same = copy();
+my @same = map { $t->client } 1, 2;
+$same[0]->send($same[0]->request($action, $same));
+$t->wait_for(sub { $t->sent($same) }) or die "not sent\n";
+my $told = time;
+$same[1]->send($same[1]->request($action, $same));
+is($same[1]->answer->{headers}{'x-tccbs-outcome'}, 'success',
+    'slow: a duplicate is answered');
+cmp_ok(time - $told, '>', 0.4, 'slow: not before the outcome is durable');
+is($same[0]->answer->{code}, '', 'slow: as the first');
+$_->close for @same;
+
 # what a slow disk has brought together does not arrive together
 
 delay(600);

@@ -150,8 +150,25 @@ $intent =~ s/"snapshot":"[^"]+/"snapshot":"$stale->{SnapshotId}/;
 utime(time - 600, time - 600, $t->file('audit.jsonl-4', $intent, 0640)) or die;
 $t->file("audit.jsonl-0$_", "\n", 0640) for 'a' .. 'z';
 
+# and as long as nothing was written nothing became older
+
+my $long = copy();
+$t->faults({ kind => 'hold' });
+$client = $t->client;
+$client->send($client->request($action, $long));
+$t->wait_for(sub { $t->sent($long) }) or die "not sent\n";
+aside(5);
+($open) = grep { ($_->{snapshot} // '') eq $long->{SnapshotId} }
+    map { $t->lines($_) } "audit.jsonl-5";
 $t->crash;
+$client->close;
+$t->release;
+utime((stat $_)[8, 9] - 3600, (stat $_)[9] - 3600, $_)
+    for glob("$t->{dir}/audit.jsonl*");
 $t->start;
+ok($t->wait_for(sub { grep { $_->{id} eq $open->{id}
+    && $_->{kind} eq 'recovery' } $t->audit }), 'the open one has an outcome');
+utime(undef, undef, grep { !/-4$/ } glob("$t->{dir}/audit.jsonl*"));
 is($t->call($action, $rotated)->{id}, $of->{id}, 'the answer is known');
 is($t->call($action, $across)->{id}, $after->{id}, 'that one, too');
 is($t->call($action, $held)->{code}, 'InternalError.ComponentError',
@@ -382,6 +399,16 @@ is($w->call($action, $rejected->{params})->{code}, '',
     'one that was rejected can be repeated');
 is($w->sent($rejected->{params}), 2, 'and is sent');
 
+# a worker that is told to end at once
+
+my $told = begun('hold');
+$w->kill_worker('TERM');
+ok($w->wait_for(sub { closed($told) }), 'one of a worker that ends is closed');
+is_deeply([ closed($told) ], [ 'unknown' ], 'as unknown');
+is($w->call($action, { %{$told->{params}}, SnapshotName => 'x' })->{code},
+    'InternalError.ComponentError', 'and its region is held');
+$w->release;
+
 # a line that ends in the middle, in the file that is put there; the intent is
 # in none any more
 
@@ -401,7 +428,8 @@ like($w->slurp('audit.jsonl'), qr/\A[^\n]*torn\n/, 'and the line ended');
 $w->release;
 
 # A hold that was over when another copy went there counts again after a start
-# with a longer one; of the other copy one region is known.
+# with a longer one, also where the other copy is known to be made; without one
+# a region is free that is known.
 
 $w->stop;
 unlink glob("$w->{dir}/audit.jsonl*");
@@ -409,26 +437,31 @@ $w->write_conf(location => 'tccbs_hold 1s;');
 $w->start;
 
 my $over = copy();
-my $half = { %$over, SnapshotName => 'half',
-    DestinationRegions => [ 'ap-beijing', 'ap-singapore' ] };
+my @half = map { { %$_, SnapshotName => 'half',
+    DestinationRegions => [ 'ap-beijing', 'ap-singapore' ] } } $over, copy();
 
 $w->faults({ kind => 'drop_before' });
 is($w->call($action, $over)->{headers}{'x-tccbs-outcome'}, 'unknown',
     'an unknown one');
-$w->faults({ kind => 'body', match => { action => $action }, body => copied(
-    [ 'ap-beijing', 'Success', 'snap-half0001' ],
-    [ 'ap-singapore', 'InternalError', '' ]) });
-ok($w->wait_for(sub { $w->call($action, $half)->{headers}{'x-tccbs-outcome'}
-    eq 'unknown' }), 'and one of which a half is known');
+
+for my $half (@half) {
+    $w->faults({ kind => 'body', match => { action => $action },
+        body => copied([ 'ap-beijing', 'Success', 'snap-half0001' ],
+            [ 'ap-singapore', 'InternalError', '' ]) });
+    ok($w->wait_for(sub { $w->call($action, $half)->{headers}
+        {'x-tccbs-outcome'} eq 'unknown' }), 'one of which a half is known');
+}
 
 $w->crash;
 $w->write_conf(location => 'tccbs_hold 600s;');
 $w->start;
 
-is($w->call($action, { %$half, SnapshotName => 'third',
-    DestinationRegions => [ $_ eq 'known' ? 'ap-beijing' : 'ap-singapore' ] })
-    ->{code}, $_ eq 'known' ? '' : 'InternalError.ComponentError',
-    "the region that is $_") for qw/ known unknown /;
+for ([ 0, 'beijing', 1 ], [ 1, 'beijing', 0 ], [ 1, 'singapore', 1 ]) {
+    my ($n, $region, $held) = @$_;
+    is($w->call($action, { %{$half[$n]}, SnapshotName => 'third',
+        DestinationRegions => [ "ap-$region" ] })->{code},
+        $held ? 'InternalError.ComponentError' : '', "$n: $region");
+}
 
 # more open calls than are closed at a time: all at once, no round later
 

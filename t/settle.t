@@ -13,9 +13,9 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP;
 use Test::More;
 use TCCBS::Answer qw/ copied tag /;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ copy killed /;
 
-my $t = TCCBS::Test->new(workers => 2);
+my $t = TCCBS::Test->new(workers => 2, exempt => [ killed ]);
 
 my $action = 'CopySnapshotCrossRegions';
 my @both = ('ap-beijing', 'ap-singapore');
@@ -141,7 +141,7 @@ my @pair = map { { %{$source}, SnapshotId => 'snap-pair0001',
     SnapshotName => $_ } } qw/ one other /;
 my @clients = map { $t->client } @pair;
 
-$t->faults(({ kind => 'hold+drop_before' }) x 2);
+$t->faults(({ kind => 'hold+drop_in_header' }) x 2);
 $clients[$_]->send($clients[$_]->request($action, $pair[$_])) for 0, 1;
 $t->wait_for(sub { sent($pair[0]) == 2 }) or die "not sent\n";
 $t->release;
@@ -154,6 +154,27 @@ look('ap-beijing');
 like(call($_)->{message}, qr/is unknown/, "$_->{SnapshotName}: still held")
     for @pair, { %{$pair[0]}, SnapshotName => 'third' };
 is(sent($pair[0]), 2, 'none is sent');
+
+# the same when its worker dies
+
+my $orphan = copy(SnapshotName => 'orphan');
+$t->faults({ kind => 'hold+drop_in_header' });
+my $client = $t->client;
+$client->send($client->request($action, $orphan));
+$t->wait_for(sub { sent($orphan) }) or die "not sent\n";
+my ($intent) = grep { ($_->{snapshot} // '') eq $orphan->{SnapshotId} }
+    $t->audit(kind => 'intent');
+$t->kill_worker('KILL', $intent->{pid});
+$client->close;
+ok($t->wait_for(sub { $t->audit(kind => 'recovery', id => $intent->{id}) }),
+    'a worker dies');
+is(call($orphan)->{code}, 'InternalError.ComponentError', 'the call is held');
+look('ap-beijing');
+$r = call($orphan);
+is($r->{headers}{'x-tccbs-duplicate-of'}, $intent->{id},
+    'found: the call is answered');
+is(sent($orphan), 1, 'sent once');
+$t->release;
 
 # made in one region only
 

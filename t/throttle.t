@@ -59,7 +59,10 @@ is(scalar(grep { $ids{$_->{id}} } $t->audit(kind => 'intent')), 3,
 
 # a duplicate gets the answer of the attempt that was done
 
-is($t->call($action, $params)->{body}, $r->{body}, 'duplicate');
+my $same = $t->call($action, $params);
+is($same->{body}, $r->{body}, 'duplicate');
+is($same->{headers}{'x-tccbs-duplicate-of'}, $r->{headers}{'x-tccbs-id'},
+    'of that attempt');
 
 # refused for good: the caller is told by Tencent's code
 

@@ -174,9 +174,27 @@ $r = $t->call($action, $twin, client => { account => 'queued' });
 made_so($r, $first, 'dead: and known');
 $t->release;
 
-# again and again, under load
+# a reload that begins with an empty zone: the workers that end are alive
 
 back();
+($client, $params) = flying();
+$t->write_conf(%{$t->{conf}}, zone => 'tccbs_zone tccbs:8m;');
+kill 'HUP', $t->{pid};
+ok($t->wait_for(sub { $t->call($action, { %$params, SnapshotName => 'x' })
+    ->{code} eq 'InternalError.ComponentError' }),
+    'another zone: the region is held');
+sleep 1.5;
+is_deeply([ ends($params) ], [], 'another zone: its worker is left alone');
+$t->release;
+$first = $client->answer;
+is($first->{code}, '', 'another zone: it is answered');
+is_deeply([ ends($params) ], [ 'success' ], 'another zone: one outcome');
+ok($t->wait_for(sub { ($r = $t->call($action, $params))->{code} eq '' }),
+    'another zone: the call has its answer');
+made_so($r, $first, 'another zone: the one it had');
+
+# again and again, under load
+
 $t->faults({ kind => 'delay', ms => 60, forever => JSON::PP::true() });
 
 my @pids = TCCBS::Load::start($t, rate => 100, seconds => 2 + $rounds * 1.5);

@@ -340,6 +340,8 @@ test_made(void)
 static void
 test_dead(void)
 {
+    ngx_uint_t  i, n;
+
     start();
 
     (void) claim(1, 1, 0);
@@ -379,6 +381,27 @@ test_dead(void)
     ngx_http_tccbs_store_release(&zone, key(50), id(9));
     ngx_http_tccbs_store_release(&zone, key(1), id(9));
     ok(claim(1, 10, 0) == NGX_DONE, "but none that was answered");
+
+    /* who waited only, when its worker died: room for others */
+
+    n = slab->n;
+    (void) claim(20, 20, 0);
+    mine->owner = DEAD;
+    (void) claim(21, 21, 0);
+    mine->sent = 1;
+    mine->owner = DEAD;
+    (void) claim(22, 22, 0);
+    spread = 1;
+
+    for (i = 0; i < BUCKETS / 8 + 1; i++) {
+        (void) claim(100 + i, 100, 0);
+        ngx_http_tccbs_store_forget(&zone, mine);
+    }
+
+    spread = 0;
+    ok(slab->n == n + 2, "one that was not sent takes no room");
+    ok(claim(22, 23, 0) == NGX_AGAIN && claim(21, 23, 0) == NGX_BUSY,
+       "one that lives does, and one that was sent");
 }
 
 
