@@ -52,31 +52,12 @@ ngx_http_tccbs_ask_answered(ngx_http_tccbs_ctx_t *ctx)
 }
 
 
-/* prefix:{kind:name}:what:of; what is in braces chooses the server. */
-
 ngx_int_t
 ngx_http_tccbs_ask_key(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *key,
     const char *kind, ngx_str_t *name, const char *what, ngx_str_t *of)
 {
-    u_char     *p;
-    ngx_str_t  *prefix;
-
-    prefix = &ctx->mcf->redis->prefix;
-
-    p = ngx_pnalloc(ctx->request->pool, prefix->len + name->len + of->len
-                                        + sizeof(":{:}::") + ngx_strlen(kind)
-                                        + ngx_strlen(what));
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    key->data = p;
-
-    p = ngx_sprintf(p, "%V:{%s:%V}:%s%s%V", prefix, kind, name, what,
-                    of->len ? ":" : "", of);
-    key->len = p - key->data;
-
-    return NGX_OK;
+    return ngx_http_tccbs_redis_key(ctx->mcf->redis, ctx->request->pool, key,
+                                    kind, name, what, of);
 }
 
 

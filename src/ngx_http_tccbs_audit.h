@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_batch.h"
+#include "ngx_http_tccbs_redis_conf.h"
 #include "ngx_http_tccbs_takeover.h"
 #include "ngx_http_tccbs_journal.h"
 #include "ngx_http_tccbs_zone.h"
@@ -35,6 +36,7 @@ typedef struct {
     ngx_shm_zone_t                 *zone;
     ngx_str_t                       key;          /* of the macs, or empty */
     ngx_syslog_peer_t              *syslog;       /* copies, or NULL */
+    ngx_http_tccbs_redis_conf_t    *redis;        /* of the gateways, or NULL */
     time_t                          hold;         /* the longest of each */
     time_t                          window;
     time_t                          flight;

@@ -106,6 +106,7 @@ ngx_http_tccbs_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     mcf->audit.zone = mcf->zone;
+    mcf->audit.redis = mcf->redis;
 
     if (ngx_http_tccbs_keeper_ssl(cf, mcf) != NGX_OK) {
         return NGX_CONF_ERROR;

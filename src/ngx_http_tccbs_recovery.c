@@ -152,6 +152,10 @@ ngx_http_tccbs_recovery_exit(void)
         return;
     }
 
+    /* nobody would write it to the connection */
+
+    ngx_http_tccbs_recovery_conf->redis = NULL;
+
     n = 0;
 
     do {

@@ -466,3 +466,27 @@ ngx_http_tccbs_redis_tls(ngx_http_tccbs_redis_set_t *set)
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+ngx_http_tccbs_redis_key(ngx_http_tccbs_redis_conf_t *redis, ngx_pool_t *pool,
+    ngx_str_t *key, const char *kind, ngx_str_t *name, const char *what,
+    ngx_str_t *of)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, redis->prefix.len + name->len + of->len
+                          + sizeof(":{:}::") + ngx_strlen(kind)
+                          + ngx_strlen(what));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->data = p;
+
+    p = ngx_sprintf(p, "%V:{%s:%V}:%s%s%V", &redis->prefix, kind, name, what,
+                    of->len ? ":" : "", of);
+    key->len = p - key->data;
+
+    return NGX_OK;
+}

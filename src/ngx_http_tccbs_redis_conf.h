@@ -46,5 +46,13 @@ typedef struct {
 ngx_http_tccbs_redis_conf_t *ngx_http_tccbs_redis_conf(ngx_conf_t *cf,
     ngx_tccbs_arena_t *arena);
 
+/*
+ * The name of a key from "pool": prefix:{kind:name}:what:of, where "of" may be
+ * empty; what is in braces chooses the server.  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_http_tccbs_redis_key(ngx_http_tccbs_redis_conf_t *redis,
+    ngx_pool_t *pool, ngx_str_t *key, const char *kind, ngx_str_t *name,
+    const char *what, ngx_str_t *of);
+
 
 #endif /* _NGX_HTTP_TCCBS_REDIS_CONF_H_INCLUDED_ */

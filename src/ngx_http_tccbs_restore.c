@@ -10,6 +10,7 @@
 
 #include "ngx_http_tccbs_hold.h"
 #include "ngx_http_tccbs_restore.h"
+#include "ngx_http_tccbs_tell.h"
 #include "ngx_tccbs_call.h"
 #include "ngx_tccbs_text.h"
 
@@ -30,6 +31,8 @@ static ngx_int_t ngx_http_tccbs_restore_open(ngx_http_tccbs_restore_t *ctx,
 static ngx_int_t ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf,
     ngx_pool_t *pool, ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome,
     time_t age);
+static void ngx_http_tccbs_restore_tell(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_http_tccbs_hold_t *hold, ngx_tccbs_json_t *intent, ngx_uint_t sent);
 static ngx_int_t ngx_http_tccbs_restore_what(ngx_http_tccbs_hold_t *hold,
     ngx_shm_zone_t *zone, ngx_pool_t *pool, ngx_tccbs_json_t *intent);
 static ngx_int_t ngx_http_tccbs_restore_hold(ngx_shm_zone_t *zone,
@@ -297,11 +300,38 @@ ngx_http_tccbs_restore_intent(ngx_http_tccbs_audit_conf_t *conf,
         && ngx_http_tccbs_restore_what(&hold, conf->zone, pool, in) == NGX_OK)
     {
         ngx_http_tccbs_store_release(conf->zone, hold.call, &hold.id);
+        ngx_http_tccbs_restore_tell(conf, &hold, in, sent);
     }
 
     ngx_destroy_pool(pool);
 
     return rc;
+}
+
+
+static void
+ngx_http_tccbs_restore_tell(ngx_http_tccbs_audit_conf_t *conf,
+    ngx_http_tccbs_hold_t *hold, ngx_tccbs_json_t *intent, ngx_uint_t sent)
+{
+    ngx_str_t          regions[NGX_TCCBS_CALL_REGIONS];
+    ngx_uint_t         n;
+    ngx_tccbs_json_t  *to;
+
+    if (conf->redis == NULL) {
+        return;
+    }
+
+    n = 0;
+    to = sent ? ngx_tccbs_json_get(intent, "to") : NULL;
+
+    for (to = to ? to->child : NULL;
+         to && n < NGX_TCCBS_CALL_REGIONS;
+         to = to->next)
+    {
+        regions[n++] = to->value;
+    }
+
+    ngx_http_tccbs_tell(conf->redis, hold, regions, n, conf->hold);
 }
 
 

@@ -162,24 +162,31 @@
  * What became of a call.  KEYS: the call, its regions or none.  ARGV: token,
  * state as above, or "-": none, milliseconds, outcome, answer, digest of the
  * call, id of its last attempt, and for each region "-", "h", or "m" with the
- * snapshot.  What is known of a region is true whoever has the claim by now.
+ * snapshot.  What is known of a region is true whoever has the claim by now; if
+ * another call was known of it, it is held until the later time, without "c".
  */
 
 #define NGX_HTTP_TCCBS_SCRIPT_TELL_TEXT                                       \
     "for i = 2, #KEYS do\n"                                                   \
     "  local x = ARGV[i + 6]\n"                                               \
     "  if x ~= '-' then\n"                                                    \
+    "    local v = redis.call('HMGET', KEYS[i], 's', 'c')\n"                  \
+    "    local s, c, a, ms = x, ARGV[6], string.sub(x, 2), ARGV[3]\n"         \
+    "    if v[1] and v[2] ~= c then\n"                                        \
+    "      s, c, a = 'h', '', ''\n"                                           \
+    "      ms = math.max(ms, redis.call('PTTL', KEYS[i]))\n"                  \
+    "    end\n"                                                               \
     "    redis.call('DEL', KEYS[i])\n"                                        \
-    "    redis.call('HSET', KEYS[i], 's', string.sub(x, 1, 1),\n"             \
-    "      'id', ARGV[7], 'c', ARGV[6], 'a', string.sub(x, 2))\n"             \
-    "    redis.call('PEXPIRE', KEYS[i], ARGV[3])\n"                           \
+    "    redis.call('HSET', KEYS[i], 's', string.sub(s, 1, 1),\n"             \
+    "      'id', ARGV[7], 'c', c, 'a', a)\n"                                  \
+    "    redis.call('PEXPIRE', KEYS[i], ms)\n"                                \
     "  end\n"                                                                 \
     "end\n"                                                                   \
     "local id = redis.call('HGET', KEYS[1], 'id')\n"                          \
     "if id and id ~= ARGV[1] then return 1 end\n"                             \
     "redis.call('DEL', KEYS[1])\n"                                            \
     "if ARGV[2] ~= '-' then\n"                                                \
-    "  redis.call('HSET', KEYS[1], 's', ARGV[2], 'id', ARGV[1],\n"            \
+    "  redis.call('HSET', KEYS[1], 's', ARGV[2], 'id', ARGV[7],\n"            \
     "    'o', ARGV[4], 'a', ARGV[5])\n"                                       \
     "  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"                             \
     "end\n"                                                                   \
@@ -192,7 +199,8 @@
  */
 
 #define NGX_HTTP_TCCBS_SCRIPT_MADE_TEXT                                       \
-    "if redis.call('HGET', KEYS[1], 'id') == ARGV[1] then\n"                  \
+    "local v = redis.call('HMGET', KEYS[1], 'id', 'c')\n"                     \
+    "if v[1] == ARGV[1] and v[2] ~= '' then\n"                                \
     "  redis.call('HSET', KEYS[1], 's', 'm')\n"                               \
     "  if ARGV[2] ~= '' then\n"                                               \
     "    redis.call('HSET', KEYS[1], 'a', ARGV[2])\n"                         \

@@ -14,13 +14,13 @@ use JSON::PP;
 use Test::More;
 use Time::HiRes qw/ time sleep /;
 use TCCBS::Redis;
-use TCCBS::Test qw/ copy /;
+use TCCBS::Test qw/ copy killed /;
 
 my $action = 'CopySnapshotCrossRegions';
 my $rounds = $ENV{TCCBS_ROUNDS} // 30;
 
 my $t = TCCBS::Test->new(workers => 2,
-    exempt => [ qr/connect\(\) to unix:/ ]);
+    exempt => [ qr/connect\(\) to unix:/, killed ]);
 my $redis = TCCBS::Redis->new($t);
 
 my $location = 'tccbs_read_timeout 2s; tccbs_hold 4s; tccbs_replay_window 3s;
@@ -151,6 +151,57 @@ $t->wait_for(sub { $settled = call(1, $found); $settled->{code} eq '' });
 is($settled->{code}, '', 'found at another gateway');
 is($settled->{headers}{'x-tccbs-outcome'}, 'success', 'made');
 is($t->sent($found), 1, 'sent once');
+
+# two of a region, at two gateways: what is found is of either, and frees none
+
+my @long = map { $t->another(%conf, location => "tccbs_hold 60s;
+    tccbs_snapshot_tag on;") } 1, 2;
+
+sub flying {
+    my ($gateway, $p) = @_;
+    my $client = $gateway->client;
+    $client->send($client->request($action, $p));
+    return $client;
+}
+
+my $pair = copy();
+my @pair = map { { %$pair, SnapshotName => $_ } } qw/ one other /;
+$t->faults(({ kind => 'hold+drop_in_header' }) x 2);
+my @flying = map { flying($long[$_], $pair[$_]) } 0, 1;
+$t->wait_for(sub { $t->sent($pair) == 2 }) or die "not sent\n";
+$t->release;
+is($_->answer->{headers}{'x-tccbs-outcome'}, 'unknown', 'one of two')
+    for @flying;
+$_->close for @flying;
+
+ok($t->wait_for(sub { grep { $redis->command('HGET', $_, 'c') eq '' }
+    @{$redis->command('KEYS', '*:h:*')} }), 'both are known');
+is($_->call('DescribeSnapshots', { Limit => 99 }, region => 'ap-beijing')
+    ->{code}, '', 'looked for') for @long;
+like(call(2, $_)->{message}, qr/is unknown/, 'held at a third')
+    for @pair, $pair;
+is($t->sent($pair), 2, 'sent once each');
+
+# a worker that dies: the others know it, too
+
+my $dead = copy();
+$t->faults({ kind => 'hold' });
+my $orphan = flying($long[0], $dead);
+$t->wait_for(sub { $t->sent($dead) }) or die "not sent\n";
+my ($intent) = grep { ($_->{snapshot} // '') eq $dead->{SnapshotId} }
+    $long[0]->audit(kind => 'intent');
+$long[0]->kill_worker('KILL', $intent->{pid});
+$orphan->close;
+ok($t->wait_for(sub { $long[0]->audit(kind => 'recovery',
+    id => $intent->{id}) }), 'a worker dies');
+
+my $other;
+$t->wait_for(sub { $other = call(1, { %$dead, SnapshotName => 'x' });
+    ($other->{message} // '') =~ /$intent->{id}/ });
+is($other->{code}, 'InternalError.ComponentError', 'its region is held');
+like(call(2, $dead)->{message}, qr/is unknown/, 'at each of the others');
+is($t->sent($dead), 1, 'sent once');
+$t->release;
 
 # not sent, and a client that has left: free at once
 
