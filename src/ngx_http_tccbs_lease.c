@@ -193,16 +193,18 @@ ngx_http_tccbs_lease_wanted(ngx_http_tccbs_credential_t *credential,
 {
     ngx_http_tccbs_lease_task_t  *task;
 
-    if (!credential->budget[action]->leased
-        || ngx_http_tccbs_lease_tasks == NULL)
-    {
+    if (ngx_http_tccbs_lease_tasks == NULL) {
         return;
     }
 
     task = &ngx_http_tccbs_lease_tasks[credential->index * NGX_TCCBS_NACTIONS
                                        + action];
 
-    (void) ngx_http_tccbs_lease_run(task);
+    /* otherwise a newer configuration leases, and its workers ask */
+
+    if (task->budget) {
+        (void) ngx_http_tccbs_lease_run(task);
+    }
 }
 
 
@@ -217,7 +219,9 @@ ngx_http_tccbs_lease_run(ngx_http_tccbs_lease_task_t *task)
     ngx_msec_t  delay;
     u_char      buf[NGX_TCCBS_LEASE_BUFFER];
 
-    if (task->call.entry) {
+    /* a newer configuration may have ended the lease */
+
+    if (task->call.entry || !task->budget->leased) {
         return task->timeout;
     }
 
