@@ -15,9 +15,9 @@
 #include "ngx_http_tccbs.h"
 #include "ngx_http_tccbs_answer.h"
 #include "ngx_http_tccbs_conf.h"
-#include "ngx_http_tccbs_count.h"
 #include "ngx_http_tccbs_lease.h"
 #include "ngx_http_tccbs_mapped.h"
+#include "ngx_http_tccbs_names.h"
 #include "ngx_http_tccbs_noise.h"
 #include "ngx_http_tccbs_protect.h"
 #include "ngx_http_tccbs_recovery.h"
@@ -337,10 +337,15 @@ ngx_http_tccbs_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mcf->zone = ngx_http_tccbs_zone_add(cf, &name, size,
-                                        &ngx_http_tccbs_module);
+    mcf->zone = ngx_shared_memory_add(cf, &name, size, &ngx_http_tccbs_module);
+    if (mcf->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
-    return mcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+    mcf->zone->init = ngx_http_tccbs_names_init;
+    mcf->zone->data = mcf;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -510,7 +515,6 @@ static ngx_int_t
 ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 {
     ngx_uint_t                      i, n;
-    ngx_http_tccbs_budget_t        *budget;
     ngx_http_tccbs_account_t      **accounts;
     ngx_http_tccbs_main_conf_t     *mcf;
     ngx_http_tccbs_credential_t   **credentials;
@@ -539,17 +543,7 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 
     for (i = 0; i < mcf->credentials.nelts; i++) {
         for (n = 0; n < NGX_TCCBS_NACTIONS; n++) {
-
-            budget = ngx_http_tccbs_zone_named(mcf->zone,
-                                               n ? "describe " : "copy ",
-                                               &credentials[i]->name,
-                                               sizeof(ngx_http_tccbs_budget_t));
-            if (budget == NULL) {
-                goto full;
-            }
-
-            ngx_http_tccbs_queue_init(budget);
-            credentials[i]->budget[n] = budget;
+            ngx_http_tccbs_queue_init(credentials[i]->budget[n]);
         }
 
         if (ngx_http_tccbs_lease_limits(credentials[i], mcf->redis)
@@ -563,13 +557,6 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 
     for (i = 0; i < mcf->accounts.nelts; i++) {
 
-        accounts[i]->usage = ngx_http_tccbs_zone_named(mcf->zone, "account ",
-                                               &accounts[i]->name,
-                                               sizeof(ngx_http_tccbs_usage_t));
-        if (accounts[i]->usage == NULL) {
-            goto full;
-        }
-
         for (n = 0; n < NGX_TCCBS_NACTIONS; n++) {
             accounts[i]->usage->flows[n].account =
                               ngx_http_tccbs_lease_account(&accounts[i]->name);
@@ -581,8 +568,8 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 
     ngx_http_tccbs_key_published(mcf->zone);
 
-    if (ngx_http_tccbs_count_init(mcf) != NGX_OK) {
-        goto full;
+    if (ngx_http_tccbs_metrics_start(mcf->zone) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (ngx_test_config) {
@@ -591,7 +578,7 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
 
     if (ngx_http_tccbs_journal_own(cycle, &mcf->audit.journal) != NGX_OK
         || ngx_http_tccbs_takeover_open(cycle, &mcf->audit.takeover,
-                                          &mcf->audit.journal.path, mcf->zone)
+                                        &mcf->audit.journal.path, mcf->zone)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -602,15 +589,6 @@ ngx_http_tccbs_init_module(ngx_cycle_t *cycle)
     return ngx_http_tccbs_restore(cycle, &mcf->audit,
                                   ngx_inherited
                                   || !ngx_is_init_cycle(cycle->old_cycle));
-
-full:
-
-    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                  "tccbs_zone \"%V\" has no room for %ui accounts, "
-                  "make it larger", &mcf->zone->shm.name,
-                  mcf->accounts.nelts);
-
-    return NGX_ERROR;
 }
 
 

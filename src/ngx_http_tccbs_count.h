@@ -15,12 +15,6 @@
 /* What becomes of a request, in terms of ngx_http_tccbs_families.h. */
 
 
-/*
- * In the master: places for all accounts and credentials, and for what has
- * none.  NGX_ERROR when the zone is full.
- */
-ngx_int_t ngx_http_tccbs_count_init(ngx_http_tccbs_main_conf_t *mcf);
-
 /* Once for each request, when nothing more becomes of it. */
 void ngx_http_tccbs_count(ngx_http_tccbs_ctx_t *ctx);
 

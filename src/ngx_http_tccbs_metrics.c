@@ -25,6 +25,8 @@ typedef struct {
 
 
 static void ngx_http_tccbs_metrics_layout(void);
+static ngx_http_tccbs_process_t *ngx_http_tccbs_metrics_table(
+    ngx_shm_zone_t *zone);
 static void ngx_http_tccbs_metrics_failed(void *data);
 static void ngx_http_tccbs_metrics_say(ngx_atomic_uint_t which,
     ngx_atomic_uint_t state);
@@ -89,20 +91,42 @@ ngx_http_tccbs_metrics_area(ngx_shm_zone_t *zone, ngx_http_tccbs_scope_e scope,
 }
 
 
+static ngx_http_tccbs_process_t *
+ngx_http_tccbs_metrics_table(ngx_shm_zone_t *zone)
+{
+    ngx_str_t  none = ngx_null_string;
+
+    return ngx_http_tccbs_zone_named(zone, "processes ", &none,
+                                     NGX_HTTP_TCCBS_PROCESSES
+                                     * sizeof(ngx_http_tccbs_process_t));
+}
+
+
+ngx_int_t
+ngx_http_tccbs_metrics_names(ngx_shm_zone_t *zone)
+{
+    ngx_str_t  none = ngx_null_string;
+
+    ngx_http_tccbs_metrics_layout();
+
+    if (ngx_http_tccbs_metrics_area(zone, NGX_HTTP_TCCBS_OF_NODE, &none) == NULL
+        || ngx_http_tccbs_metrics_table(zone) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_tccbs_metrics_start(ngx_shm_zone_t *zone)
 {
     ngx_str_t      none = ngx_null_string;
     ngx_atomic_t  *node;
 
-    ngx_http_tccbs_metrics_layout();
-
     node = ngx_http_tccbs_metrics_area(zone, NGX_HTTP_TCCBS_OF_NODE, &none);
-
-    ngx_http_tccbs_processes = ngx_http_tccbs_zone_named(zone, "processes ",
-                                           &none,
-                                           NGX_HTTP_TCCBS_PROCESSES
-                                           * sizeof(ngx_http_tccbs_process_t));
+    ngx_http_tccbs_processes = ngx_http_tccbs_metrics_table(zone);
 
     if (node == NULL || ngx_http_tccbs_processes == NULL) {
         return NGX_ERROR;

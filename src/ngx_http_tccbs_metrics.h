@@ -24,9 +24,10 @@
 
 /*
  * In the master: an area in the zone for "name", or for who has none, which
- * survives a reload; NULL when the zone is full.  start() makes that of the
- * node, which processes use from then on: NGX_OK or NGX_ERROR.
+ * survives a reload; NULL when the zone is full.  names() makes what belongs to
+ * the node, start() has processes use it from then on: NGX_OK or NGX_ERROR.
  */
+ngx_int_t ngx_http_tccbs_metrics_names(ngx_shm_zone_t *zone);
 ngx_atomic_t *ngx_http_tccbs_metrics_area(ngx_shm_zone_t *zone,
     ngx_http_tccbs_scope_e scope, ngx_str_t *name);
 ngx_int_t ngx_http_tccbs_metrics_start(ngx_shm_zone_t *zone);

@@ -26,8 +26,7 @@ static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_find(
 static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_make(
     ngx_slab_pool_t *shpool, const u_char *key, const u_char *call,
     ngx_str_t *id);
-static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_alloc(
-    ngx_slab_pool_t *shpool);
+static void *ngx_http_tccbs_store_alloc(ngx_slab_pool_t *shpool, size_t size);
 static ngx_http_tccbs_stored_t *ngx_http_tccbs_store_spare(
     ngx_http_tccbs_stored_t *entry);
 static void ngx_http_tccbs_store_unreserve(ngx_slab_pool_t *shpool,
@@ -122,7 +121,8 @@ ngx_http_tccbs_store_reserve(ngx_shm_zone_t *zone,
 
     for ( /* void */ ; n && spare; n--) {
 
-        spare = ngx_http_tccbs_store_alloc(shpool);
+        spare = ngx_http_tccbs_store_alloc(shpool,
+                                           sizeof(ngx_http_tccbs_stored_t));
 
         if (spare) {
             spare->next = entry->spare;
@@ -287,13 +287,7 @@ ngx_http_tccbs_store_answer(ngx_shm_zone_t *zone,
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    entry->answer = ngx_slab_alloc_locked(shpool, answer->len);
-
-    if (entry->answer == NULL) {
-        ngx_http_tccbs_store_sweep(shpool,
-                         ((ngx_http_tccbs_shm_t *) shpool->data)->nbuckets);
-        entry->answer = ngx_slab_alloc_locked(shpool, answer->len);
-    }
+    entry->answer = ngx_http_tccbs_store_alloc(shpool, answer->len);
 
     if (entry->answer) {
         ngx_memcpy(entry->answer, answer->data, answer->len);
@@ -370,6 +364,19 @@ ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
 
     ngx_shmtx_lock(&shpool->mutex);
     ngx_http_tccbs_store_free(shpool, entry);
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+void
+ngx_http_tccbs_store_purge(ngx_shm_zone_t *zone)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_tccbs_store_sweep(shpool, NGX_MAX_UINT32_VALUE);
     ngx_shmtx_unlock(&shpool->mutex);
 }
 
@@ -489,7 +496,8 @@ ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
     }
 
     if (entry == NULL) {
-        entry = ngx_http_tccbs_store_alloc(shpool);
+        entry = ngx_http_tccbs_store_alloc(shpool,
+                                           sizeof(ngx_http_tccbs_stored_t));
     }
 
     if (entry == NULL) {
@@ -513,26 +521,21 @@ ngx_http_tccbs_store_make(ngx_slab_pool_t *shpool, const u_char *key,
 }
 
 
-static ngx_http_tccbs_stored_t *
-ngx_http_tccbs_store_alloc(ngx_slab_pool_t *shpool)
+static void *
+ngx_http_tccbs_store_alloc(ngx_slab_pool_t *shpool, size_t size)
 {
-    ngx_http_tccbs_shm_t     *shm;
-    ngx_http_tccbs_stored_t  *entry;
-
-    shm = shpool->data;
+    void  *p;
 
     ngx_http_tccbs_store_sweep(shpool, NGX_HTTP_TCCBS_STORE_SWEEP);
 
-    entry = ngx_slab_calloc_locked(shpool, sizeof(ngx_http_tccbs_stored_t));
+    p = ngx_slab_calloc_locked(shpool, size);
 
-    if (entry == NULL) {
-        ngx_http_tccbs_store_sweep(shpool, shm->nbuckets);
-
-        entry = ngx_slab_calloc_locked(shpool,
-                                       sizeof(ngx_http_tccbs_stored_t));
+    if (p == NULL) {
+        ngx_http_tccbs_store_sweep(shpool, NGX_MAX_UINT32_VALUE);
+        p = ngx_slab_calloc_locked(shpool, size);
     }
 
-    return entry;
+    return p;
 }
 
 
@@ -643,6 +646,7 @@ ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
 
     shm = shpool->data;
     now = ngx_http_tccbs_zone_now();
+    n = ngx_min(n, shm->nbuckets);
 
     while (n--) {
 

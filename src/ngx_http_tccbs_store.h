@@ -135,5 +135,8 @@ void ngx_http_tccbs_store_hold(ngx_shm_zone_t *zone,
 void ngx_http_tccbs_store_forget(ngx_shm_zone_t *zone,
     ngx_http_tccbs_stored_t *entry);
 
+/* Frees all that has expired. */
+void ngx_http_tccbs_store_purge(ngx_shm_zone_t *zone);
+
 
 #endif /* _NGX_HTTP_TCCBS_STORE_H_INCLUDED_ */

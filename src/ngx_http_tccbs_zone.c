@@ -16,27 +16,6 @@
 #define NGX_HTTP_TCCBS_NOBODY  0x7ffffffe
 
 
-static ngx_int_t ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data);
-
-
-ngx_shm_zone_t *
-ngx_http_tccbs_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
-    void *tag)
-{
-    ngx_shm_zone_t  *zone;
-
-    zone = ngx_shared_memory_add(cf, name, size, tag);
-    if (zone == NULL) {
-        return NULL;
-    }
-
-    zone->init = ngx_http_tccbs_zone_init;
-    zone->data = zone;
-
-    return zone;
-}
-
-
 ngx_http_tccbs_shm_t *
 ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone)
 {
@@ -44,7 +23,7 @@ ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data)
 {
     ngx_uint_t             n;
@@ -119,7 +98,6 @@ ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     ngx_str_t *name, size_t size)
 {
     u_char                *p;
-    size_t                 len;
     uint32_t               hash;
     ngx_str_t              key;
     ngx_str_node_t        *sn;
@@ -129,48 +107,48 @@ ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     shm = shpool->data;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    key.len = ngx_strlen(kind) + name->len;
+    key.data = ngx_alloc(key.len, zone->shm.log);
 
-    /* the node, what is asked for on a cache line of its own, the name */
-
-    len = ngx_strlen(kind);
-    size = ngx_align(size, 64);
-
-    p = ngx_slab_calloc_locked(shpool, 64 + size + len + name->len);
-
-    if (p == NULL) {
-        goto done;
+    if (key.data == NULL) {
+        return NULL;
     }
 
-    key.data = p + 64 + size;
-    key.len = len + name->len;
-
-    ngx_memcpy(key.data, kind, len);
+    p = ngx_cpymem(key.data, kind, key.len - name->len);
 
     if (name->len) {
-        ngx_memcpy(key.data + len, name->data, name->len);
+        ngx_memcpy(p, name->data, name->len);
     }
 
     hash = ngx_crc32_long(key.data, key.len);
+
+    ngx_shmtx_lock(&shpool->mutex);
+
     sn = ngx_str_rbtree_lookup(&shm->named, &key, hash);
 
-    if (sn) {
-        ngx_slab_free_locked(shpool, p);
-        p = (u_char *) sn;
-        goto done;
+    if (sn == NULL) {
+
+        /* the node, what is asked for on a cache line of its own, the name */
+
+        size = ngx_align(size, 64);
+        sn = ngx_slab_calloc_locked(shpool, 64 + size + key.len);
+
+        if (sn) {
+            sn->node.key = hash;
+            sn->str.len = key.len;
+            sn->str.data = (u_char *) sn + 64 + size;
+
+            ngx_memcpy(sn->str.data, key.data, key.len);
+
+            ngx_rbtree_insert(&shm->named, &sn->node);
+        }
     }
-
-    sn = (ngx_str_node_t *) p;
-    sn->str = key;
-    sn->node.key = hash;
-
-    ngx_rbtree_insert(&shm->named, &sn->node);
-
-done:
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    return p ? p + 64 : NULL;
+    ngx_free(key.data);
+
+    return sn ? (u_char *) sn + 64 : NULL;
 }
 
 

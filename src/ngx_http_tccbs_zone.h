@@ -129,13 +129,12 @@ typedef struct {
  * The zone of "tccbs_zone name:size".  All shared memory of the module is laid
  * out here; it survives a reload, a binary upgrade starts an empty one.
  */
-ngx_shm_zone_t *ngx_http_tccbs_zone_add(ngx_conf_t *cf, ngx_str_t *name,
-    size_t size, void *tag);
+ngx_int_t ngx_http_tccbs_zone_init(ngx_shm_zone_t *zone, void *data);
 ngx_http_tccbs_shm_t *ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone);
 
 /*
  * "size" bytes under that name, zeroed when there were none; for the master,
- * before it forks.  NULL when the zone is full.
+ * before it forks.  NULL without room for another one.
  */
 void *ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     ngx_str_t *name, size_t size);

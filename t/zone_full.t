@@ -10,13 +10,17 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use JSON::XS;
+use POSIX qw/ WNOHANG /;
 use Test::More;
 use TCCBS::Answer qw/ tag /;
 use TCCBS::Test qw/ copy /;
 
-my $t = TCCBS::Test->new(exempt => [ qr/no memory/ ]);
+my $says = qr/has no room for 5 accounts, make it larger/;
+my $t = TCCBS::Test->new(exempt => [ qr/no memory/, $says ]);
+my %conf = (zone => 'tccbs_zone tccbs:256k;',
+    location => 'tccbs_snapshot_tag on;');
 
-$t->run(zone => 'tccbs_zone tccbs:256k;', location => 'tccbs_snapshot_tag on;');
+$t->run(%conf);
 
 my $action = 'CopySnapshotCrossRegions';
 my $client = $t->client;
@@ -80,6 +84,42 @@ cmp_ok(scalar(() = $t->audit(kind => 'recovery')), '<', 2,
 isnt($client->call($action, $flies)->{code}, '', 'the call is refused');
 is($t->sent($flies), 1, 'and not sent again');
 
+# a reload needs no room; one with other accounts does, and is refused
+
+sub accounts {
+    my ($gateway) = @_;
+    return (accounts => $gateway->account('team-dr')
+        . join('', map { $gateway->account("other$_") } 1 .. 4));
+}
+
+sub fill {
+    my ($gateway) = @_;
+    my $client = $gateway->client;
+
+    for (1 .. 900) {
+        my $r = $client->call($action, copy());
+        return $r->{code} if $r->{code} ne '';
+    }
+}
+
+is(fill($t), 'ServiceUnavailable', 'no room');
+
+my $master = $t->{pid};
+
+ok($t->reload, 'reloaded without room');
+is($t->call($action, $first)->{body}, $answer->{body},
+    'the new worker knows the first one');
+
+$t->write_conf(%conf, accounts($t));
+ok(!$t->reload, 'not with other accounts');
+like($t->slurp('logs/error.log'), $says, 'which says so');
+is($t->call($action, $first)->{body}, $answer->{body},
+    'the old configuration goes on');
+is(waitpid($master, WNOHANG), 0, 'with its master');
+
+$t->write_conf(%conf);
+ok($t->reload, 'and takes the next one');
+
 # a copy that is under way when the room ends, and of which nobody can say what
 # became: each of its regions is held, for copies with another name too
 
@@ -96,14 +136,7 @@ $caller->send($caller->request($action, $left));
 $h->wait_for(sub { grep { ($_->{body} // '') =~ /$left->{SnapshotId}/ }
     $h->emulated });
 
-$client = $h->client;
-
-for (1 .. 900) {
-    $full = $client->call($action, copy());
-    last if $full->{code} ne '';
-}
-
-is($full->{code}, 'ServiceUnavailable', 'no room beside one in flight');
+is(fill($h), 'ServiceUnavailable', 'no room beside one in flight');
 
 $h->release;
 is($caller->answer->{code}, 'InternalError.ComponentError',
@@ -122,6 +155,20 @@ for my $region (@{$left->{DestinationRegions}}) {
 }
 
 is(scalar(() = $h->emulated), $before, 'nothing of it was sent again');
+
+# what has expired, and that no call has swept yet, makes room for them
+
+is(fill($h), 'ServiceUnavailable', 'no room again');
+
+my $filled = time;
+
+$h->wait_for(sub { time > $filled + 3 });
+
+$h->write_conf(%{$h->{conf}}, accounts($h));
+ok($h->reload, 'reloaded with other accounts');
+is($h->call($action, copy(), client => { account => 'other4' })->{code}, '',
+    'which are served');
+
 $h->finish;
 
 # more open calls than there is room for: the next one has no record, and waits
