@@ -77,8 +77,8 @@ ngx_http_tccbs_metrics_area(ngx_shm_zone_t *zone, ngx_http_tccbs_scope_e scope,
     ngx_str_t   none = ngx_null_string;
 
     static const char  *kinds[] = {
-        "node metrics ", "account metrics ", "credential metrics ",
-        "redis metrics "
+        "node metrics", "account metrics", "credential metrics",
+        "redis metrics"
     };
 
     size = ngx_http_tccbs_cells[scope] * sizeof(ngx_atomic_t);
@@ -96,7 +96,7 @@ ngx_http_tccbs_metrics_table(ngx_shm_zone_t *zone)
 {
     ngx_str_t  none = ngx_null_string;
 
-    return ngx_http_tccbs_zone_named(zone, "processes ", &none,
+    return ngx_http_tccbs_zone_named(zone, "processes", &none,
                                      NGX_HTTP_TCCBS_PROCESSES
                                      * sizeof(ngx_http_tccbs_process_t));
 }

@@ -62,7 +62,7 @@ ngx_http_tccbs_names_all(ngx_http_tccbs_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    mcf->recent = ngx_http_tccbs_zone_named(mcf->zone, "recent ", &none,
+    mcf->recent = ngx_http_tccbs_zone_named(mcf->zone, "recent", &none,
                                             sizeof(ngx_http_tccbs_recent_t));
 
     mcf->nobody = ngx_http_tccbs_metrics_area(mcf->zone,
@@ -107,7 +107,7 @@ static ngx_int_t
 ngx_http_tccbs_names_account(ngx_shm_zone_t *zone,
     ngx_http_tccbs_account_t *account)
 {
-    account->usage = ngx_http_tccbs_zone_named(zone, "account ", &account->name,
+    account->usage = ngx_http_tccbs_zone_named(zone, "account", &account->name,
                                                sizeof(ngx_http_tccbs_usage_t));
 
     account->metrics = ngx_http_tccbs_metrics_area(zone,
@@ -124,8 +124,8 @@ ngx_http_tccbs_names_credential(ngx_shm_zone_t *zone,
 {
     ngx_uint_t  n;
 
-    static const char  *budgets[] = { "copy ", "describe " };
-    static const char  *paces[] = { "pace copy ", "pace describe " };
+    static const char  *budgets[] = { "copy", "describe" };
+    static const char  *paces[] = { "pace copy", "pace describe" };
 
     credential->metrics = ngx_http_tccbs_metrics_area(zone,
                                                 NGX_HTTP_TCCBS_OF_CREDENTIAL,

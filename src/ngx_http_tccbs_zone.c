@@ -98,6 +98,7 @@ ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     ngx_str_t *name, size_t size)
 {
     u_char                *p;
+    size_t                 len;
     uint32_t               hash;
     ngx_str_t              key;
     ngx_str_node_t        *sn;
@@ -107,14 +108,18 @@ ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
     shm = shpool->data;
 
-    key.len = ngx_strlen(kind) + name->len;
+    /* the zero is a part of it: no kind has one, so none is another's name */
+
+    len = ngx_strlen(kind) + 1;
+
+    key.len = len + name->len;
     key.data = ngx_alloc(key.len, zone->shm.log);
 
     if (key.data == NULL) {
         return NULL;
     }
 
-    p = ngx_cpymem(key.data, kind, key.len - name->len);
+    p = ngx_cpymem(key.data, kind, len);
 
     if (name->len) {
         ngx_memcpy(p, name->data, name->len);

@@ -15,7 +15,7 @@
 #include "ngx_tccbs_crypto.h"
 
 
-#define NGX_HTTP_TCCBS_ZONE_LAYOUT  16
+#define NGX_HTTP_TCCBS_ZONE_LAYOUT  17
 #define NGX_HTTP_TCCBS_ZONE_MIN     (256 * 1024)
 
 /* bytes, about, that a copy takes there while it is remembered */

@@ -354,6 +354,28 @@ cmp_ok(json()->{node}{audit_write_failures_total}, '>', 0, 'failures');
 rename("$t->{dir}/audit.jsonl.2", "$t->{dir}/audit.jsonl");
 ok($t->wait_for(sub { status($t, 'ready')->{status} == 200 }), 'ready again');
 
+# an account may be called like what is kept of another one
+
+my $alike = TCCBS::Test->new(any_answer => 1);
+
+$alike->run(accounts => $alike->account('team-dr', quota => '5/d')
+        . TCCBS::Conf::account('"metrics team-dr"', $alike->key('alike'),
+            quota => '5/d'),
+    server => 'location = /tccbs { tccbs_status; }');
+
+is($alike->call($action, copy(), client => { account => $_ })->{code}, '',
+    "a call of $_") for qw/ team-dr alike /;
+
+my $counted = samples(status($alike, 'prometheus')->{body});
+
+my @own = grep { /^tccbs_requests_total\{account="(metrics )?team-dr"/
+    && $counted->{$_} } keys %$counted;
+
+is(scalar @own, 2, 'each is counted');
+is_deeply([ @$counted{@own} ], [ 1, 1 ], 'for itself');
+
+$alike->finish;
+
 # every family is documented, and every rule and code of the source is known
 
 my $docs = slurp('docs/status.md');
