@@ -45,7 +45,7 @@ static ngx_uint_t ngx_http_tccbs_queue_slot(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_budget_t *budget, ngx_http_tccbs_waiter_t *waiter);
 static ngx_uint_t ngx_http_tccbs_queue_count(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_budget_t *budget, uint64_t account,
-    ngx_http_tccbs_waiter_t *before);
+    ngx_http_tccbs_waiter_t *before, ngx_uint_t max);
 static void ngx_http_tccbs_queue_demands(ngx_http_tccbs_budget_t *budget,
     ngx_tccbs_lease_ask_t *ask);
 static ngx_uint_t ngx_http_tccbs_queue_alive(ngx_http_tccbs_waiter_t *waiter);
@@ -422,7 +422,8 @@ ngx_http_tccbs_queue_slot(ngx_slab_pool_t *shpool,
 
         if (before == NGX_MAX_UINT32_VALUE) {
             before = ngx_http_tccbs_queue_count(shpool, budget,
-                                                waiter->account, waiter);
+                                                waiter->account, waiter,
+                                                lease->nslots);
         }
 
         if (n++ == before) {
@@ -441,7 +442,8 @@ ngx_http_tccbs_queue_slot(ngx_slab_pool_t *shpool,
         }
 
         if (n >= ngx_http_tccbs_queue_count(shpool, budget,
-                                            lease->slots[i].account, NULL))
+                                            lease->slots[i].account, NULL,
+                                            n + 1))
         {
             break;
         }
@@ -451,28 +453,40 @@ ngx_http_tccbs_queue_slot(ngx_slab_pool_t *shpool,
 }
 
 
-/* Calls of an account, before one of them or all; the dead are removed. */
+/*
+ * Calls of an account, before one of them or all, until there are "max"; the
+ * dead among them are removed.  Each call that waits asks, so it matters what
+ * that costs: of neighbours of one worker the first is asked for all.
+ */
 
 static ngx_uint_t
 ngx_http_tccbs_queue_count(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_budget_t *budget, uint64_t account,
-    ngx_http_tccbs_waiter_t *before)
+    ngx_http_tccbs_waiter_t *before, ngx_uint_t max)
 {
-    ngx_uint_t                n;
+    ngx_uint_t                n, alive;
+    ngx_atomic_uint_t         owner;
     ngx_rbtree_node_t        *node, *next;
     ngx_http_tccbs_waiter_t  *w;
 
     n = 0;
+    owner = ngx_pid;
+    alive = 1;
     node = ngx_rbtree_min(budget->waiters.root, budget->waiters.sentinel);
 
-    while (node && node != (ngx_rbtree_node_t *) before) {
+    while (node && node != (ngx_rbtree_node_t *) before && n < max) {
 
         next = ngx_rbtree_next(&budget->waiters, node);
         w = (ngx_http_tccbs_waiter_t *) node;
 
         if (w->account == account) {
 
-            if (ngx_http_tccbs_queue_alive(w)) {
+            if (w->owner != owner) {
+                owner = w->owner;
+                alive = ngx_http_tccbs_queue_alive(w);
+            }
+
+            if (alive) {
                 n++;
 
             } else {

@@ -120,7 +120,6 @@ ngx_http_tccbs_store_reserve(ngx_shm_zone_t *zone,
     ngx_shmtx_lock(&shpool->mutex);
 
     for ( /* void */ ; n && spare; n--) {
-
         spare = ngx_http_tccbs_store_alloc(shpool,
                                            sizeof(ngx_http_tccbs_stored_t));
 

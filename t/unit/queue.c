@@ -16,7 +16,10 @@
 
 #define ACCOUNTS  8
 #define WAITERS   64
+#define CROWD     200
 #define LATE      4000                        /* microseconds, see the source */
+#define OTHER     0x3ffffff0                  /* a process that lives */
+#define DEAD      0x3fffffff                  /* no process has it */
 
 
 /*
@@ -41,6 +44,7 @@ typedef struct {
 
 
 static uint64_t   now = 1000000;
+static int        asked;                      /* whether a process lives */
 
 
 /* The clock of the code under test is the one of the test. */
@@ -50,6 +54,20 @@ clock_gettime(clockid_t id, struct timespec *ts)
 {
     ts->tv_sec = now / 1000000;
     ts->tv_nsec = now % 1000000 * 1000;
+
+    return 0;
+}
+
+
+int
+kill(pid_t pid, int sig)
+{
+    asked++;
+
+    if (pid == DEAD) {
+        errno = ESRCH;
+        return -1;
+    }
 
     return 0;
 }
@@ -360,7 +378,7 @@ test_full_and_dead(void)
     ok(rc == NGX_DECLINED && waiters[4] == NULL, "a full zone");
 
     for (i = 0; i < 4; i++) {
-        waiters[i]->owner = 0x3fffffff;       /* no process has it */
+        waiters[i]->owner = DEAD;
     }
 
     now += 2000000;
@@ -441,7 +459,7 @@ test_leased(void)
         ok(rc == NGX_AGAIN && w[i] && delay, "call %d waits", (int) i);
     }
 
-    w[3]->owner = 0x3fffffff;
+    w[3]->owner = DEAD;
 
     redis = 1000000000;
     snprintf(text, sizeof(text), "%lu 0", (u_long) redis);
@@ -535,6 +553,70 @@ test_leased(void)
 }
 
 
+/* What an answer costs that is "not yet" does not grow with who waits. */
+
+static void
+test_crowd(void)
+{
+    char                      text[256];
+    uint64_t                  redis;
+    ngx_int_t                 rc;
+    ngx_msec_t                delay;
+    ngx_uint_t                i, k;
+    ngx_shm_zone_t            zone;
+    ngx_http_tccbs_flow_t     flow;
+    ngx_tccbs_lease_conf_t    conf;
+    ngx_http_tccbs_budget_t   budget;
+    ngx_http_tccbs_waiter_t  *w[CROWD];
+
+    shm_zone(&zone, sizeof(shm_t) + CROWD * SHM_BLOCK);
+    ngx_memzero(&budget, sizeof(budget));
+    ngx_memzero(&flow, sizeof(flow));
+    ngx_memzero(w, sizeof(w));
+
+    ngx_http_tccbs_queue_init(&budget);
+    ngx_tccbs_lease_conf(&conf, 20, 2, 100000, 50000);
+    (void) ngx_http_tccbs_queue_lease(&budget, &conf);
+
+    flow.account = 0xa;
+
+    for (i = 0; i < CROWD; i++) {
+        (void) ngx_http_tccbs_queue_ask(&zone, &budget, &w[i], &flow, 1, 50500,
+                                        CROWD, &delay);
+    }
+
+    redis = 1000000000;
+    snprintf(text, sizeof(text), "%lu 0", (u_long) redis);
+    (void) say(&zone, &budget, text);
+
+    now += 200000;
+    snprintf(text, sizeof(text),
+             "%lu 1 %lu 000000000000000a %lu 000000000000000a",
+             (u_long) redis, (u_long) redis + 20000, (u_long) redis + 70000);
+    (void) say(&zone, &budget, text);
+
+    ok(budget.lease.nslots == 2, "two slots for %d calls", CROWD);
+
+    /* those before it are of one other worker, or of two that alternate */
+
+    for (k = 1; k <= 2; k++) {
+
+        for (i = 0; i < CROWD - 1; i++) {
+            w[i]->owner = OTHER + i % k;
+        }
+
+        asked = 0;
+        rc = ngx_http_tccbs_queue_ask(&zone, &budget, &w[CROWD - 1], &flow, 1,
+                                      50500, CROWD, &delay);
+
+        ok(rc == NGX_AGAIN && asked == (int) k + 1,
+           "the last one asks for two and the head, %d times", asked);
+    }
+
+    (void) munmap(zone.shm.addr, zone.shm.size);
+}
+
+
 int
 main(void)
 {
@@ -547,6 +629,7 @@ main(void)
     test_shrink();
     test_full_and_dead();
     test_leased();
+    test_crowd();
 
     return tap_done();
 }
