@@ -12,6 +12,7 @@
 
 
 #define NGX_HTTP_TCCBS_BREAKER_PAUSE  1000    /* milliseconds, about */
+#define NGX_HTTP_TCCBS_BREAKER_SAID   200     /* bytes of an error */
 
 
 static const char  *ngx_http_tccbs_breaker_policies[] = {
@@ -68,6 +69,49 @@ ngx_http_tccbs_breaker_pause(void)
 {
     return NGX_HTTP_TCCBS_BREAKER_PAUSE * 3 / 4
            + ngx_random() % (NGX_HTTP_TCCBS_BREAKER_PAUSE / 2);
+}
+
+
+void
+ngx_http_tccbs_breaker_say(ngx_http_tccbs_breaker_t *breaker, const char *says,
+    ngx_str_t *what)
+{
+    if (breaker->said != ngx_time()) {
+        breaker->said = ngx_time();
+
+        ngx_log_error(NGX_LOG_ERR, breaker->log, 0, "redis %V %s \"%V\"",
+                      &breaker->conf->name, says, what);
+    }
+}
+
+
+/*
+ * A server that does not know AUTH repeats its arguments, and one that was
+ * told the password may say it in reply to anything.
+ */
+
+void
+ngx_http_tccbs_breaker_error(ngx_http_tccbs_breaker_t *breaker,
+    ngx_http_tccbs_command_e kind, ngx_tccbs_resp_t *reply)
+{
+    ngx_str_t  *text, *password;
+
+    static ngx_str_t  login = ngx_string("user, password or database");
+
+    text = &reply->text;
+    password = &breaker->conf->password;
+
+    if (kind == NGX_HTTP_TCCBS_COMMAND_LOGIN
+        || (password->len
+            && ngx_strlcasestrn(text->data, text->data + text->len,
+                                password->data, password->len - 1)))
+    {
+        ngx_http_tccbs_breaker_say(breaker, "refuses the", &login);
+        return;
+    }
+
+    ngx_tccbs_resp_printable(reply, NGX_HTTP_TCCBS_BREAKER_SAID);
+    ngx_http_tccbs_breaker_say(breaker, "says", text);
 }
 
 

@@ -12,14 +12,16 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_http_tccbs_command.h"
 #include "ngx_http_tccbs_metrics.h"
 #include "ngx_http_tccbs_redis_conf.h"
+#include "ngx_tccbs_resp.h"
 
 
 /*
  * Whether this worker may ask Redis: after NGX_HTTP_TCCBS_BREAKER_FAILS
  * failures in a row nothing is asked until a probe, about once a second, was
- * able to write.  Also how questions end, for the status.
+ * able to write.  Also how questions end, for the status and the error log.
  */
 
 #define NGX_HTTP_TCCBS_BREAKER_FAILS  3
@@ -29,6 +31,7 @@ typedef struct {
     ngx_log_t                     *log;
     ngx_uint_t                     fails;
     ngx_uint_t                     open;
+    time_t                         said;      /* in the error log */
 } ngx_http_tccbs_breaker_t;
 
 
@@ -41,6 +44,14 @@ void ngx_http_tccbs_breaker_close(ngx_http_tccbs_breaker_t *breaker);
 
 /* When to probe the next time, in milliseconds. */
 ngx_msec_t ngx_http_tccbs_breaker_pause(void);
+
+/* What is wrong with it, in the error log: once a second. */
+void ngx_http_tccbs_breaker_say(ngx_http_tccbs_breaker_t *breaker,
+    const char *says, ngx_str_t *what);
+
+/* The same with an error in reply to a command, whose text is changed. */
+void ngx_http_tccbs_breaker_error(ngx_http_tccbs_breaker_t *breaker,
+    ngx_http_tccbs_command_e kind, ngx_tccbs_resp_t *reply);
 
 
 typedef enum {

@@ -18,7 +18,6 @@
 #define NGX_HTTP_TCCBS_REDIS_LINGER   1000
 #define NGX_HTTP_TCCBS_REDIS_ENTRIES  4096    /* without a reply */
 #define NGX_HTTP_TCCBS_REDIS_NOTES    4096    /* for later */
-#define NGX_HTTP_TCCBS_REDIS_SAID     200
 
 
 typedef struct {
@@ -36,7 +35,6 @@ typedef struct {
     ngx_event_t                    retry;
     ngx_event_t                    linger;    /* keeps an exiting worker */
     ngx_http_tccbs_breaker_t       breaker;
-    time_t                         said;      /* in the error log */
     unsigned                       up:1;      /* has replied */
     unsigned                       sense:1;   /* of the last reply */
 } ngx_http_tccbs_redis_t;
@@ -49,8 +47,6 @@ static ngx_int_t ngx_http_tccbs_redis_reply(void *data,
 static ngx_int_t ngx_http_tccbs_redis_push(ngx_http_tccbs_redis_t *redis,
     ngx_http_tccbs_command_t *entry);
 static void ngx_http_tccbs_redis_connect(ngx_http_tccbs_redis_t *redis);
-static void ngx_http_tccbs_redis_say(ngx_http_tccbs_redis_t *redis,
-    const char *says, ngx_str_t *what);
 static void ngx_http_tccbs_redis_answer(ngx_http_tccbs_command_t *entry,
     ngx_tccbs_resp_t *reply);
 static void ngx_http_tccbs_redis_later(ngx_http_tccbs_redis_t *redis,
@@ -230,7 +226,7 @@ ngx_http_tccbs_redis_nonsense(ngx_str_t *what)
     redis = ngx_http_tccbs_redis;
 
     redis->sense = 0;
-    ngx_http_tccbs_redis_say(redis, "makes no sense to", what);
+    ngx_http_tccbs_breaker_say(&redis->breaker, "makes no sense to", what);
     ngx_http_tccbs_redis_failed(redis, 1, "its replies make no sense");
 }
 
@@ -401,8 +397,7 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
 
     } else {
 
-        ngx_tccbs_resp_printable(reply, NGX_HTTP_TCCBS_REDIS_SAID);
-        ngx_http_tccbs_redis_say(redis, "says", &reply->text);
+        ngx_http_tccbs_breaker_error(&redis->breaker, entry->kind, reply);
 
         /* a bad key or a failed script is no bad Redis, all else is */
 
@@ -439,21 +434,6 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
     ngx_http_tccbs_redis_settle(redis);
 
     return rc;
-}
-
-
-/* Once a second. */
-
-static void
-ngx_http_tccbs_redis_say(ngx_http_tccbs_redis_t *redis, const char *says,
-    ngx_str_t *what)
-{
-    if (redis->said != ngx_time()) {
-        redis->said = ngx_time();
-
-        ngx_log_error(NGX_LOG_ERR, redis->link.log, 0, "redis %V %s \"%V\"",
-                      &redis->conf->name, says, what);
-    }
 }
 
 

@@ -70,7 +70,7 @@ for my $case (
     [ 'without TLS', qr/cannot be used/, $url =~ s/rediss/redis/r, $good[0] ],
     [ 'without a login', qr/redis .* says "NOAUTH/, $url =~ s/tccbs\@//r,
         @good[1, 2] ],
-    [ 'another password', qr/redis .* says "WRONGPASS/, $url,
+    [ 'another password', qr/redis .* refuses the "user, password/, $url,
         'password_file=' . $t->file('keys/other', "x\n", 0400),
         @good[1, 2] ],
     [ 'another prefix', qr/redis .* says "NOPERM/, $url, @good,
@@ -90,6 +90,35 @@ for my $case (
 $t->write_conf(conf($url, @good));
 $t->reload;
 is(code(), '', 'and again');
+
+# a server may repeat what it was told: of itself to a login that it does not
+# know, and out of malice to anything; done() finds it in the log
+
+my $mute = TCCBS::Redis->new($t, '--rename-command', 'AUTH', '');
+
+my ($repeated) = ${$mute->command('AUTH', 'tccbs', $password)};
+like($repeated, qr/unknown command 'AUTH'.*\Q$password\E/, 'what it says');
+
+my $wire = $redis->wire;
+$redis->mode("reply -NOPERM it is $password");
+
+for my $case ([ 'without AUTH', $mute->url ], [ 'out of malice', $wire ]) {
+    my ($what, $url) = @$case;
+    my $seen = length $t->slurp('logs/error.log');
+
+    $t->write_conf(conf($url =~ s{//}{//tccbs\@}r, $good[0]));
+    ok($t->reload, "$what: reload");
+    is(code(), 'ServiceUnavailable', "$what: no copy");
+    ok($t->wait_for(sub { substr($t->slurp('logs/error.log'), $seen)
+        =~ qr/redis .* refuses the "user, password or database"/ }),
+        "$what: it says so, but nothing else")
+        or diag(substr($t->slurp('logs/error.log'), $seen));
+}
+
+$redis->mode('pass');
+$t->write_conf(conf($url, @good));
+$t->reload;
+is(code(), '', 'and once more');
 
 # what the configuration shows
 
