@@ -81,16 +81,17 @@
 #define NGX_HTTP_TCCBS_SCRIPT_GIVE_TEXT                                       \
     "local cost, n = tonumber(ARGV[1]), tonumber(ARGV[2])\n"                  \
     "local tat = cost > 0 and redis.call('GET', KEYS[1])\n"                   \
-    "if tat then\n"                                                           \
+    "local ends = tat and redis.call('PTTL', KEYS[1]) or 0\n"                 \
+    "if ends > 0 then\n"                                                      \
     "  redis.call('SET', KEYS[1], string.format('%.0f', tat - cost),\n"       \
-    "    'KEEPTTL')\n"                                                        \
+    "    'PX', ends)\n"                                                       \
     "end\n"                                                                   \
     "local s = n > 0 and redis.call('GET', KEYS[2])\n"                        \
     "if s then\n"                                                             \
     "  local d, u = string.match(s, '^(%d+) (%d+)$')\n"                       \
     "  if d == ARGV[3] and tonumber(u) >= n then\n"                           \
     "    redis.call('SET', KEYS[2],\n"                                        \
-    "      string.format('%d %d', d, u - n), 'KEEPTTL')\n"                    \
+    "      string.format('%d %d', d, u - n), 'EX', 172800)\n"                 \
     "  end\n"                                                                 \
     "end\n"                                                                   \
     "return 0\n"

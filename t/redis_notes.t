@@ -1,0 +1,98 @@
+#!/usr/bin/perl
+
+# What is told to Redis afterwards: here, that something was not sent.  If this
+# broke, limits would be spent on nothing, or passed.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+use Time::HiRes qw/ time sleep /;
+use TCCBS::Redis;
+use TCCBS::Test qw/ copy /;
+
+my $action = 'CopySnapshotCrossRegions';
+my $t = TCCBS::Test->new;
+my $redis = TCCBS::Redis->new($t);
+
+sleep(86400 - time % 86400 + 1) if 86400 - time % 86400 < 60;
+
+# nothing in the scripts is newer than Redis 5, as this Redis says of itself
+
+my $scripts = join('', map { $t->slurp($t->root . "/src/$_.c") =~ /"(.*?)"/g }
+    qw/ ngx_http_tccbs_script ngx_tccbs_lease_script /) =~ s/\\n/\n/gr;
+
+# the words in capitals of each command: it, and those of its arguments
+
+my (%calls, %known);
+
+while ($scripts =~ /\bcall(?=(\((?:'[^']*'|[^()']++|(?1))*\)))/g) {
+    my ($command, @words) = $1 =~ /'([A-Z]+)'/g;
+    $calls{$command}{$_} = 1 for $command, @words;
+}
+
+sub known {
+    my ($command, %docs) = @_;
+
+    return if exists $docs{since} && $docs{since} !~ /^[0-5]\./;
+
+    $known{$command}{uc($docs{token} // $command)} = 1;
+    known($command, @$_) for @{$docs{arguments} // []};
+}
+
+known($_, @{$redis->command('COMMAND', 'DOCS', $_)->[1]}) for keys %calls;
+
+ok($calls{$_->[0]}{$_->[1]}, "found: @$_") for [ qw/ SET PX / ],
+    [ qw/ ZADD NX / ], [ qw/ ZRANGE WITHSCORES / ], [ qw/ PTTL PTTL / ];
+ok(!$known{$_->[0]}{$_->[1]}, "newer: @$_") for [ qw/ SET KEEPTTL / ],
+    [ qw/ PEXPIRE NX / ];
+
+for my $command (sort keys %calls) {
+    is(join(' ', grep { !$known{$command}{$_} } keys %{$calls{$command}}), '',
+        "in Redis 5: $command");
+}
+
+is(join(' ', grep { $_ ne 'call' } $scripts =~ /\bredis\.(\w+)/g), '',
+    'and no other function');
+
+# given back: both limits, with the ends that they had
+
+my %conf = (accounts => $t->account('both', rate => '1r/m burst=9 nodelay',
+        quota => '9/d')
+    . $t->account('once', quota => '9/d') . $t->account('again', quota => '9/d'),
+    http => 'tccbs_redis ' . $redis->wire . ' nodes=2 deadline=500ms;');
+
+$t->run(%conf);
+
+sub call {
+    my ($account, $params) = @_;
+    return $t->call($action, $params // copy(), client =>
+        { account => $account })->{code};
+}
+
+sub used {
+    my ($account) = @_;
+    my $used = $redis->command('GET', "tccbs:{a:$account}:q") // '';
+    return $used =~ / (\d+)$/ ? $1 : 0;
+}
+
+sub ends { return $redis->command('PTTL', "tccbs:{a:both}:$_[0]") }
+
+my $twice = copy();
+my $rate = "tccbs:{a:both}:r:$action";
+
+is(call('both', $twice), '', 'a copy');
+my $next = $redis->command('GET', $rate);
+is(used('both'), 1, 'counted');
+
+is(call('both', $twice), '', 'a duplicate');
+ok($t->wait_for(sub { used('both') == 1 }), 'is not');
+is($redis->command('GET', $rate), $next, 'nor by the rate');
+cmp_ok(ends("r:$action"), '>', 0, 'which ends');
+cmp_ok(ends("r:$action"), '<=', 120_000, 'as before');
+cmp_ok(ends('q'), '>', 172_000_000, 'and the quota in two days');
+
+$t->done;
