@@ -47,6 +47,7 @@ static void *ngx_tccbs_resp_make_double(const redisReadTask *task,
 static void *ngx_tccbs_resp_make_bool(const redisReadTask *task, int value);
 #endif
 static void ngx_tccbs_resp_drop(void *value);
+static u_char *ngx_tccbs_resp_code(const ngx_str_t *text);
 
 
 static redisReplyObjectFunctions  ngx_tccbs_resp_functions = {
@@ -396,13 +397,57 @@ ngx_tccbs_resp_string(const ngx_tccbs_resp_t *reply, ngx_uint_t n, size_t max,
 ngx_uint_t
 ngx_tccbs_resp_is_error(const ngx_tccbs_resp_t *reply, const char *code)
 {
-    size_t  len;
+    u_char  *p;
+    size_t   len;
 
+    if (reply->type != NGX_TCCBS_RESP_ERROR) {
+        return 0;
+    }
+
+    p = ngx_tccbs_resp_code(&reply->text);
     len = ngx_strlen(code);
 
-    return reply->type == NGX_TCCBS_RESP_ERROR
-           && reply->text.len >= len
-           && ngx_strncmp(reply->text.data, code, len) == 0;
+    return (size_t) (reply->text.data + reply->text.len - p) >= len
+           && ngx_strncmp(p, code, len) == 0;
+}
+
+
+/*
+ * Before Redis 7 what a command in a script says is behind the places where it
+ * was said: "ERR Error running script (call to f_...): @user_script:1:
+ * @user_script: 1: -READONLY ...".  What has no code there is an ERR.
+ */
+
+static u_char *
+ngx_tccbs_resp_code(const ngx_str_t *text)
+{
+    u_char  *p, *last;
+
+    static const char  running[] = "ERR Error running script ";
+
+    if (text->len < sizeof(running) - 1
+        || ngx_strncmp(text->data, running, sizeof(running) - 1) != 0)
+    {
+        return text->data;
+    }
+
+    last = text->data + text->len;
+    p = ngx_strlchr(text->data, last, '@');
+
+    while (p && p < last && (*p == '@' || (*p >= '0' && *p <= '9'))) {
+        p = ngx_strlchr(p, last, ' ');
+        p = p ? p + 1 : NULL;
+    }
+
+    if (p && p < last && *p == '-') {
+        p++;
+    }
+
+    /* a code has more than one capital letter, a sentence has not */
+
+    return (p && last - p > 1 && p[0] >= 'A' && p[0] <= 'Z'
+            && p[1] >= 'A' && p[1] <= 'Z')
+           ? p : text->data;
 }
 
 

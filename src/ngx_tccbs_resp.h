@@ -76,7 +76,10 @@ ngx_int_t ngx_tccbs_resp_integer(const ngx_tccbs_resp_t *reply, ngx_uint_t n,
 ngx_int_t ngx_tccbs_resp_string(const ngx_tccbs_resp_t *reply, ngx_uint_t n,
     size_t max, ngx_str_t *value);
 
-/* Whether it is the error of that code, such as "NOSCRIPT". */
+/*
+ * Whether it is the error of that code, such as "NOSCRIPT", or a command in a
+ * script has failed with it.
+ */
 ngx_uint_t ngx_tccbs_resp_is_error(const ngx_tccbs_resp_t *reply,
     const char *code);
 

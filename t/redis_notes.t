@@ -62,7 +62,8 @@ is(join(' ', grep { $_ ne 'call' } $scripts =~ /\bredis\.(\w+)/g), '',
 
 my %conf = (accounts => $t->account('both', rate => '1r/m burst=9 nodelay',
         quota => '9/d')
-    . $t->account('once', quota => '9/d') . $t->account('again', quota => '9/d'),
+    . $t->account('once', quota => '9/d')
+    . $t->account('again', quota => '9/d'),
     http => 'tccbs_redis ' . $redis->wire . ' nodes=2 deadline=500ms;');
 
 $t->run(%conf);

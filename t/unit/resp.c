@@ -113,6 +113,76 @@ replies(void)
 }
 
 
+/* An error has a code, wherever the version of Redis puts it. */
+
+static void
+codes(void)
+{
+    char                      text[256];
+    size_t                    n;
+    ngx_uint_t                i, c;
+    ngx_tccbs_resp_t         *reply;
+    ngx_tccbs_resp_reader_t  *reader;
+
+#define FAILED  "ERR Error running script (call to f_1b9d): "
+
+    static const char  *codes[] = {
+        "ERR", "WRONGTYPE", "READONLY", "OOM", "BUSY", "NOSCRIPT"
+    };
+
+    static const struct {
+        const char  *text;
+        const char  *code;
+    } errors[] = {
+        { "ERR unknown command 'EVALSHA'", "ERR" },
+        { "BUSY Redis is busy running a script", "BUSY" },
+
+        /* 7 */
+
+        { "WRONGTYPE Operation script: 1b9d, on @user_script:1.",
+          "WRONGTYPE" },
+        { "READONLY You can't script: 1b9d, on @user_script:1.", "READONLY" },
+        { "ERR user_script:4: attempt to perform arithmetic", "ERR" },
+
+        /* 5 and 6 */
+
+        { FAILED "@user_script:1: WRONGTYPE Operation", "WRONGTYPE" },
+        { FAILED "@user_script:1: ERR syntax error", "ERR" },
+        { FAILED "@user_script:12: @user_script: 12: -READONLY", "READONLY" },
+        { FAILED "@user_script:4: @user_script: 4: -OOM command", "OOM" },
+        { FAILED "@user_script:4: -OOM command", "OOM" },
+        { FAILED "@user_script:1: @user_script: 1: Unknown Redis", "ERR" },
+        { FAILED "@user_script:1: user_script:1: attempt to BUSY", "ERR" },
+        { FAILED "Script killed by user with SCRIPT KILL", "ERR" },
+        { FAILED "@user_script:1: ", "ERR" },
+        { FAILED "@user_script:1: -", "ERR" },
+        { FAILED "@user_script:1: O", "ERR" },
+        { FAILED "@user_script:1: OO", "ERR?" },
+        { FAILED "@user_script:1:", "ERR" },
+        { FAILED "@", "ERR" },
+        { FAILED, "ERR" },
+        { "ERR Error running script", "ERR" },
+        { "OOM @user_script:1: WRONGTYPE", "OOM" }
+    };
+
+    for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+
+        n = sprintf(text, "-%s\r\n", errors[i].text);
+
+        reader = ngx_tccbs_resp_create(NULL);
+        reply = read_reply(reader, text, n, 1000);
+
+        for (c = 0; c < sizeof(codes) / sizeof(codes[0]); c++) {
+            ok(reply && ngx_tccbs_resp_is_error(reply, codes[c])
+                        == (strcmp(codes[c], errors[i].code) == 0),
+               "\"%s\" %s", errors[i].text, codes[c]);
+        }
+
+        ngx_tccbs_resp_destroy(reader);
+    }
+}
+
+
 /* A server that wants to hurt. */
 
 static void
@@ -209,6 +279,7 @@ int
 main(void)
 {
     replies();
+    codes();
     hostile();
     commands();
 
