@@ -96,4 +96,23 @@ cmp_ok(ends("r:$action"), '>', 0, 'which ends');
 cmp_ok(ends("r:$action"), '<=', 120_000, 'as before');
 cmp_ok(ends('q'), '>', 172_000_000, 'and the quota in two days');
 
+# what fails by itself is not said again, what Redis may run later is
+
+sub asked { return $redis->command('GET', "asked:$_[0]") // 0 }
+
+sub not_sent { return call($_[0]) eq 'ServiceUnavailable' }
+
+$redis->mode("give local account = string.match(KEYS[2], '{a:(.*)}')
+    local n = redis.call('INCR', 'asked:' .. account)
+    if account == 'once' then return redis.error_reply('ERR no') end
+    if n < 3 then return redis.error_reply('BUSY yes') end
+    return 0");
+$t->stop_emulator;
+
+ok(not_sent('once'), 'not sent');
+ok($t->wait_for(sub { asked('once') }), 'given back, which fails');
+ok(not_sent('again'), 'another');
+ok($t->wait_for(sub { asked('again') == 3 }, 20), 'which Redis runs at last');
+is(asked('once'), 1, 'the other was said once');
+
 $t->done;
