@@ -34,6 +34,7 @@ typedef struct {
     struct ngx_http_tccbs_redis_call_s   *call;     /* NULL: nobody waits */
     ngx_msec_t                            expires;  /* of a note */
     unsigned                              again:1;  /* after NOSCRIPT */
+    unsigned                              sent:1;   /* may have been run */
 } ngx_http_tccbs_command_t;
 
 

@@ -337,6 +337,8 @@ ngx_http_tccbs_redis_push(ngx_http_tccbs_redis_t *redis,
         return NGX_BUSY;
     }
 
+    entry->sent = ngx_http_tccbs_link_is_up(&redis->link);
+
     ngx_queue_insert_tail(&redis->entries, &entry->queue);
     redis->n++;
 
@@ -524,7 +526,11 @@ ngx_http_tccbs_redis_down(void *data, const char *why)
     while (!ngx_queue_empty(&entries)) {
         entry = ngx_http_tccbs_command_shift(&entries);
 
-        if (entry->kind == NGX_HTTP_TCCBS_COMMAND_NOTE) {
+        /* what Redis may have been given back is better lost than doubled */
+
+        if (entry->kind == NGX_HTTP_TCCBS_COMMAND_NOTE
+            && !(entry->sent && entry->script == NGX_HTTP_TCCBS_SCRIPT_GIVE))
+        {
             ngx_http_tccbs_redis_later(redis, entry);
             continue;
         }

@@ -59,7 +59,8 @@ void ngx_http_tccbs_redis_cancel(ngx_http_tccbs_redis_call_t *call);
 
 /*
  * A note: a script that is to be run, after all calls before it, even when
- * Redis has to come back first; it is given up after "seconds".
+ * Redis has to come back first; it is given up after "seconds".  It may be run
+ * again when its reply was lost, but for GIVE, which is given up then.
  */
 void ngx_http_tccbs_redis_note(ngx_http_tccbs_script_e script,
     ngx_str_t *argv, ngx_uint_t argc, ngx_uint_t nkeys, time_t seconds);

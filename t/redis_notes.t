@@ -60,7 +60,9 @@ is(join(' ', grep { $_ ne 'call' } $scripts =~ /\bredis\.(\w+)/g), '',
 
 # given back: both limits, with the ends that they had
 
-my %conf = (accounts => $t->account('both', rate => '1r/m burst=9 nodelay',
+my %conf = (credential => "tccbs_credential prod {
+        file $t->{dir}/keys/prod.json; }",
+    accounts => $t->account('both', rate => '1r/m burst=9 nodelay',
         quota => '9/d')
     . $t->account('once', quota => '9/d')
     . $t->account('again', quota => '9/d'),
@@ -95,6 +97,31 @@ is($redis->command('GET', $rate), $next, 'nor by the rate');
 cmp_ok(ends("r:$action"), '>', 0, 'which ends');
 cmp_ok(ends("r:$action"), '<=', 120_000, 'as before');
 cmp_ok(ends('q'), '>', 172_000_000, 'and the quota in two days');
+
+# what Redis may have run is not said again: a reply is lost behind the call of
+# which something is said when Redis is back, and that comes after
+
+$t->faults({ kind => 'delay', ms => 1500 });
+
+my $flies = $t->client(account => 'once');
+$flies->send($flies->request($action, copy()));
+
+my $claim = $t->wait_for(sub { (grep { ($redis->command('HGET', $_, 's') // '')
+    eq 'f' } @{$redis->command('KEYS', '*:d:*')})[0] });
+ok($claim, 'a call flies');
+
+$redis->mode('lose');
+is(call('both', $twice), '', 'a duplicate, given back');
+ok($t->wait_for(sub { $redis->lost }), 'without a reply');
+is(used('both'), 1, 'in Redis');
+$redis->cut_wire;
+is($redis->command('HGET', $claim, 's'), 'f', 'the other still flies');
+
+is($flies->answer->{code}, '', 'answered without Redis');
+$redis->wire;
+ok($t->wait_for(sub { $redis->command('HGET', $claim, 's') eq 'a' }, 20),
+    'which is told of it, and of what was said before');
+is(used('both'), 1, 'given back once');
 
 # what fails by itself is not said again, what Redis may run later is
 

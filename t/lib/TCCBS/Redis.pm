@@ -118,6 +118,10 @@ sub wire {
 
 sub asked { return $_[0]{t}->slurp("$_[0]{dir}/wire.log") =~ /^asked$/mg }
 
+# replies that were lost on it
+
+sub lost { return $_[0]{t}->slurp("$_[0]{dir}/wire.log") =~ /^lost$/mg }
+
 sub mode {
     my ($self, $mode) = @_;
     $self->{t}->file("$self->{dir}/mode", $mode);
