@@ -119,6 +119,34 @@ ngx_http_tccbs_command(ngx_http_tccbs_command_e kind, ngx_str_t *argv,
 }
 
 
+/* "*N", then "$LENGTH" and so many bytes: EVALSHA, digest, keys, and these. */
+
+void
+ngx_http_tccbs_command_argv(ngx_http_tccbs_command_t *command, ngx_str_t *argv,
+    ngx_uint_t argc)
+{
+    u_char     *p;
+    ngx_str_t   arg;
+    ngx_uint_t  i;
+
+    p = (u_char *) ngx_strchr(command->bytes.data, LF) + 1;
+
+    for (i = 0; i < 3 + argc; i++) {
+
+        for (p++, arg.len = 0; *p != CR; p++) {
+            arg.len = arg.len * 10 + (*p - '0');
+        }
+
+        arg.data = p + 2;
+        p = arg.data + arg.len + 2;
+
+        if (i >= 3) {
+            argv[i - 3] = arg;
+        }
+    }
+}
+
+
 ngx_http_tccbs_command_t *
 ngx_http_tccbs_command_shift(ngx_queue_t *queue)
 {

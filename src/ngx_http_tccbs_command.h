@@ -13,6 +13,7 @@
 #include <ngx_core.h>
 
 #include "ngx_http_tccbs_script.h"
+#include "ngx_tccbs_resp.h"
 
 
 /* A command for Redis, in the order of commands.  All return NULL at worst. */
@@ -26,16 +27,23 @@ typedef enum {
 
 struct ngx_http_tccbs_redis_call_s;
 
-typedef struct {
+typedef struct ngx_http_tccbs_command_s  ngx_http_tccbs_command_t;
+
+/* The reply to a call for which nobody has waited; it is no error. */
+typedef void (*ngx_http_tccbs_command_late_pt)(
+    ngx_http_tccbs_command_t *command, ngx_tccbs_resp_t *reply);
+
+struct ngx_http_tccbs_command_s {
     ngx_queue_t                           queue;
     ngx_http_tccbs_command_e              kind;
     ngx_http_tccbs_script_e               script;
     ngx_str_t                             bytes;
     struct ngx_http_tccbs_redis_call_s   *call;     /* NULL: nobody waits */
+    ngx_http_tccbs_command_late_pt        late;     /* or NULL */
     ngx_msec_t                            expires;  /* of a note */
     unsigned                              again:1;  /* after NOSCRIPT */
     unsigned                              sent:1;   /* may have been run */
-} ngx_http_tccbs_command_t;
+};
 
 
 #define NGX_HTTP_TCCBS_COMMAND_ARGS  128
@@ -49,6 +57,10 @@ ngx_http_tccbs_command_t *ngx_http_tccbs_command_load(
 ngx_http_tccbs_command_t *ngx_http_tccbs_command_auth(ngx_str_t *user,
     ngx_str_t *password);
 ngx_http_tccbs_command_t *ngx_http_tccbs_command_select(ngx_uint_t db);
+
+/* The first "argc" arguments of its script, keys among them. */
+void ngx_http_tccbs_command_argv(ngx_http_tccbs_command_t *command,
+    ngx_str_t *argv, ngx_uint_t argc);
 
 /* The first one of a queue that is not empty. */
 ngx_http_tccbs_command_t *ngx_http_tccbs_command_shift(ngx_queue_t *queue);

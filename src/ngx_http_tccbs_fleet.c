@@ -22,6 +22,8 @@
 static ngx_int_t ngx_http_tccbs_fleet_limit_ask(ngx_http_tccbs_ctx_t *ctx);
 static ngx_int_t ngx_http_tccbs_fleet_limit_keys(ngx_http_tccbs_ctx_t *ctx,
     ngx_str_t *argv);
+static void ngx_http_tccbs_fleet_late(ngx_http_tccbs_command_t *command,
+    ngx_tccbs_resp_t *reply);
 static void ngx_http_tccbs_fleet_owe(ngx_http_tccbs_ctx_t *ctx);
 
 
@@ -122,7 +124,10 @@ ngx_http_tccbs_fleet_limit_ask(ngx_http_tccbs_ctx_t *ctx)
                                 9, 2);
     }
 
-    if (rc != NGX_AGAIN) {
+    if (rc == NGX_AGAIN) {
+        ctx->ask.entry->late = ngx_http_tccbs_fleet_late;
+
+    } else {
         ngx_http_tccbs_fleet_owe(ctx);
     }
 
@@ -145,6 +150,57 @@ ngx_http_tccbs_fleet_limit_keys(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *argv)
     }
 
     return ngx_http_tccbs_ask_key(ctx, &argv[1], "a", name, "q", &none);
+}
+
+
+/*
+ * A call that did not wait for this was judged here, or has gone: what was
+ * taken for it is given back, and so is what was told, as it is owed again.
+ */
+
+static void
+ngx_http_tccbs_fleet_late(ngx_http_tccbs_command_t *command,
+    ngx_tccbs_resp_t *reply)
+{
+    int64_t    over, day;
+    ngx_int_t  n;
+    ngx_str_t  argv[9], give[5];
+    u_char     copies[NGX_INT_T_LEN], today[NGX_INT64_LEN];
+
+    if (ngx_tccbs_resp_integer(reply, 0, 0, 2, &over) != NGX_OK
+        || ngx_tccbs_resp_integer(reply, 3, 0, NGX_MAX_UINT32_VALUE, &day)
+           != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_http_tccbs_command_argv(command, argv, 9);
+
+    n = (ngx_atoi(argv[6].data, argv[6].len) == day)
+        ? ngx_atoi(argv[8].data, argv[8].len) : 0;
+
+    give[0] = argv[0];
+    give[1] = argv[1];
+
+    if (over) {
+        ngx_str_set(&give[2], "0");
+
+    } else {
+        give[2] = argv[2];
+        n += ngx_atoi(argv[4].data, argv[4].len);
+    }
+
+    if (over && n == 0) {
+        return;
+    }
+
+    give[3].data = copies;
+    give[3].len = ngx_sprintf(copies, "%i", n) - copies;
+    give[4].data = today;
+    give[4].len = ngx_sprintf(today, "%L", day) - today;
+
+    ngx_http_tccbs_redis_note(NGX_HTTP_TCCBS_SCRIPT_GIVE, give, 5, 2,
+                              NGX_HTTP_TCCBS_FLEET_GIVE);
 }
 
 

@@ -394,6 +394,11 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
 
         redis->up = 1;
         redis->sense = (entry->call != NULL);
+
+        if (entry->call == NULL && entry->late) {
+            entry->late(entry, reply);
+        }
+
         ngx_http_tccbs_redis_answer(entry, reply);
         redis->breaker.fails = redis->sense ? 0 : redis->breaker.fails;
 

@@ -17,6 +17,7 @@ use TCCBS::Test qw/ copy /;
 my $action = 'CopySnapshotCrossRegions';
 my $t = TCCBS::Test->new;
 my $redis = TCCBS::Redis->new($t);
+my $mapped = TCCBS::Test::free_port();
 
 sleep(86400 - time % 86400 + 1) if 86400 - time % 86400 < 60;
 
@@ -65,8 +66,12 @@ my %conf = (credential => "tccbs_credential prod {
     accounts => $t->account('both', rate => '1r/m burst=9 nodelay',
         quota => '9/d')
     . $t->account('once', quota => '9/d')
-    . $t->account('again', quota => '9/d'),
-    http => 'tccbs_redis ' . $redis->wire . ' nodes=2 deadline=500ms;');
+    . $t->account('again', quota => '9/d')
+    . $t->account('late', rate => '1r/m burst=9 nodelay', quota => '20/d',
+        identity => 'late'),
+    http => 'tccbs_redis ' . $redis->wire . ' nodes=1 deadline=500ms
+        duplicates=local;',
+    servers => TCCBS::Conf::mapped($mapped));
 
 $t->run(%conf);
 
@@ -122,6 +127,32 @@ $redis->wire;
 ok($t->wait_for(sub { $redis->command('HGET', $claim, 's') eq 'a' }, 20),
     'which is told of it, and of what was said before');
 is(used('both'), 1, 'given back once');
+
+# a reply that is too late: this gateway has let the calls through and tells it
+# later, so what Redis has counted is given back; without a signature the limit
+# is the first thing that is asked
+
+sub late {
+    return $t->call($action, copy(), headers => [ [ 'X-Who', 'late' ] ],
+        client => { port => $mapped, plain => 1 })->{code};
+}
+
+# what is late is a failure, and three in a row would be too many
+
+for my $n (1, 2) {
+    $redis->mode('delay 1');
+    is(late(), '', "late: $n");
+    ok($t->wait_for(sub { used('late') == 0 }), 'is not counted twice');
+    cmp_ok($redis->command('GET', "tccbs:{a:late}:r:$action"), '<=',
+        time * 1e6, 'nor by the rate');
+
+    $redis->mode('pass');
+    is(call('again'), '', 'another in time');
+    is(used('again'), $n, 'counted');
+}
+
+is(late(), '', 'the third one in time');
+is(used('late'), 3, 'all are counted once');
 
 # what fails by itself is not said again, what Redis may run later is
 
