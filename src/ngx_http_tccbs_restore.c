@@ -186,6 +186,11 @@ ngx_http_tccbs_restore_open(ngx_http_tccbs_restore_t *ctx, ngx_pool_t *pool,
 }
 
 
+/*
+ * NGX_OK: held or answered; NGX_DECLINED: nothing is to be known of it;
+ * NGX_BUSY: held, as it cannot be answered; NGX_ERROR.
+ */
+
 static ngx_int_t
 ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf, ngx_pool_t *pool,
     ngx_tccbs_json_t *intent, ngx_tccbs_json_t *outcome, time_t age)
@@ -215,8 +220,10 @@ ngx_http_tccbs_restore_end(ngx_http_tccbs_audit_conf_t *conf, ngx_pool_t *pool,
 
         /* the same call waits to be sent here, which it will not be */
 
-        return ngx_http_tccbs_restore_hold(conf->zone, conf->window - age,
-                                           pool, intent, outcome);
+        rc = ngx_http_tccbs_restore_hold(conf->zone, conf->window - age, pool,
+                                         intent, outcome);
+
+        return (rc == NGX_OK) ? NGX_BUSY : rc;
     }
 
     return rc;
@@ -253,14 +260,14 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
                  && ngx_http_tccbs_restore_what(&hold, conf->zone, pool, in)
                     == NGX_OK);
 
-        if (known) {
-            ngx_http_tccbs_restore_release(&hold, in);
-        }
-
         rc = ngx_http_tccbs_restore_end(conf, pool, in, out,
                               ngx_time() - ngx_http_tccbs_line_time(outcome));
 
         /* a call that has an answer, or is to get one, is at no moment free */
+
+        if (known && (rc == NGX_OK || rc == NGX_DECLINED)) {
+            ngx_http_tccbs_restore_release(&hold, in);
+        }
 
         if (known && rc == NGX_DECLINED) {
             ngx_http_tccbs_store_release(conf->zone, hold.call, &hold.id);
