@@ -259,6 +259,6 @@ $t->stop;
 
 TCCBS::Torture::all_failed('calls', 'ngx_tccbs_json_malloc: ngx_palloc',
     'ngx_http_tccbs_answer: ngx_list_push',
-    'ngx_http_tccbs_store_answer: ngx_slab_alloc_locked');
+    'ngx_http_tccbs_store_answer: ngx_slab_calloc_locked');
 
 $t->done;
