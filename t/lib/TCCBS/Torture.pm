@@ -27,8 +27,9 @@ our ($ANY, $WORKER, $OTHER, $ANY_OTHER) = (1, 2, 6, 5);
 # rest.
 
 my %part = (
-    start => qr/^ngx_http_tccbs_(?:restore|scan|recovery|takeover|journal_init
-        |keeper_start|heads|key_init|batch(?!_copy)|chain_anchor)/x,
+    start => qr/^ngx_http_tccbs_(?:restore|scan|segment|recovery|takeover
+        |journal_init|keeper_start|heads|key_init|batch(?!_copy)
+        |chain_anchor)/x,
     redis => qr/^ngx_(?:http_)?tccbs_(?:redis|link|command|claim|resp|lease
         |fleet|ask_|duplicate:|duplicate_fleet)/x,
     source => qr/^ngx_(?:http_)?tccbs_(?:refresh|temporary|fetch|peer_name
