@@ -190,6 +190,12 @@ ngx_http_tccbs_audit_exit(ngx_cycle_t *cycle)
         return;
     }
 
+    /* what was under way may be in the file already */
+
+    if (audit->busy && !ngx_http_tccbs_batch_empty(batch)) {
+        ngx_http_tccbs_audit_rewritten();
+    }
+
     (void) ngx_http_tccbs_audit_anchor("stop", 0);
 
     while (audit->busy || ngx_http_tccbs_audit_turn()) {

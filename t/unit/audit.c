@@ -533,6 +533,7 @@ test_exit(void)
     ok(nfreed == 1, "a flight is over all the same");
     ok(chained() && has_record(1) == 1 && has_record(2) == 1,
        "what was written is not written again");
+    ok(has("\"why\":\"rewritten\"") == 0, "and nothing says so");
 
     /* with one that was not */
 
@@ -543,6 +544,7 @@ test_exit(void)
     leaves();
     ok(chained() && has_record(1) == 1 && has_record(2) == 1,
        "what was not is written now");
+    ok(has("\"why\":\"rewritten\"") == 1, "a part may be there twice");
 
     /* with one that had failed */
 
@@ -552,6 +554,18 @@ test_exit(void)
     ends(NGX_ERROR, 0);
     leaves();
     ok(chained() && has_record(1) == 1 && sealed > 0, "sealed if it failed");
+    ok(has("\"why\":\"rewritten\"") == 1, "and it may be there twice, too");
+
+    /* with one that only asks for room */
+
+    (void) start();
+    (void) append(1, NULL, &pos);
+    turns();
+    ends(NGX_OK, NGX_HTTP_TCCBS_JOURNAL_FULL);
+    fire(RETRY);
+    leaves();
+    ok(chained() && has("\"why\":\"rewritten\"") == 0
+       && has("\"why\":\"stop\"") == 1, "nothing is there twice");
 
     /* and when nothing can be written */
 
