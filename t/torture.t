@@ -194,9 +194,12 @@ sub find {
     die "not found: $r->{body}\n" if $r->{body} !~ /lost #$tag/;
 }
 
-torture('seen again', caller_of(action => 'DescribeSnapshots',
-    params => \&looked_for, call => { region => 'ap-beijing' }),
-    before => \&lose);
+my $seen = caller_of(action => 'DescribeSnapshots',
+    params => \&looked_for, call => { region => 'ap-beijing' });
+
+torture('seen again', $seen, before => \&lose);
+torture_new('seen again', $seen, before => \&lose);
+
 # and of one that is seen at its source, which has no new id yet
 
 torture('seen at the source', caller_of(action => 'DescribeSnapshots',
