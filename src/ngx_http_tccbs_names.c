@@ -22,6 +22,7 @@ static ngx_int_t ngx_http_tccbs_names_credential(ngx_shm_zone_t *zone,
 ngx_int_t
 ngx_http_tccbs_names_init(ngx_shm_zone_t *zone, void *data)
 {
+    ngx_int_t                    rc;
     ngx_http_tccbs_main_conf_t  *mcf;
 
     mcf = zone->data;
@@ -30,21 +31,28 @@ ngx_http_tccbs_names_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
-    if (!mcf->pass || ngx_http_tccbs_names_all(mcf) == NGX_OK) {
+    if (!mcf->pass) {
         return NGX_OK;
     }
 
-    ngx_http_tccbs_store_purge(zone);
+    rc = ngx_http_tccbs_names_all(mcf);
 
-    if (ngx_http_tccbs_names_all(mcf) == NGX_OK) {
-        return NGX_OK;
+    if (rc != NGX_OK) {
+        ngx_http_tccbs_store_purge(zone);
+        rc = ngx_http_tccbs_names_all(mcf);
     }
 
-    ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                  "tccbs_zone \"%V\" has no room for %ui accounts, "
-                  "make it larger", &zone->shm.name, mcf->accounts.nelts);
+    /* the configuration before goes on with the room that it had */
 
-    return NGX_ERROR;
+    ngx_http_tccbs_zone_named_done(zone, rc == NGX_OK);
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "tccbs_zone \"%V\" has no room for %ui accounts, "
+                      "make it larger", &zone->shm.name, mcf->accounts.nelts);
+    }
+
+    return rc;
 }
 
 

@@ -139,7 +139,8 @@ ngx_http_tccbs_recovery_round(void)
 
 /*
  * What this worker leaves open: an intent that was not sent may be in memory
- * still.  What cannot be closed is left to another worker.
+ * still.  What cannot be closed is left to another worker or the next start,
+ * and so is what other gateways have to be told, as this one says no more.
  */
 
 void
@@ -151,10 +152,6 @@ ngx_http_tccbs_recovery_exit(void)
     if (ngx_http_tccbs_recovery_conf == NULL) {
         return;
     }
-
-    /* nobody would write it to the connection */
-
-    ngx_http_tccbs_recovery_conf->redis = NULL;
 
     n = 0;
 
@@ -173,12 +170,12 @@ ngx_http_tccbs_recovery_exit(void)
                 continue;
             }
 
-            if (flight->state == NGX_HTTP_TCCBS_FLIGHT_SENDING) {
+            if (flight->state != NGX_HTTP_TCCBS_FLIGHT_SENDING) {
+                (void) ngx_http_tccbs_recovery_append(flight);
+
+            } else if (ngx_http_tccbs_recovery_conf->redis == NULL) {
                 ngx_http_tccbs_claimed[ngx_http_tccbs_nclaimed++].flight
                                                                      = flight;
-
-            } else {
-                (void) ngx_http_tccbs_recovery_append(flight);
             }
         }
 

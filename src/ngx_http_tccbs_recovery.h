@@ -26,8 +26,8 @@ ngx_int_t ngx_http_tccbs_recovery_init(ngx_cycle_t *cycle,
     ngx_http_tccbs_audit_conf_t *conf);
 
 /*
- * The same for what this worker leaves open on a fast shutdown; between stop()
- * and exit() of the audit log.
+ * The same for what this worker leaves open on a fast shutdown, unless other
+ * gateways have to be told; between stop() and exit() of the audit log.
  */
 void ngx_http_tccbs_recovery_exit(void);
 

@@ -426,10 +426,11 @@ ngx_http_tccbs_redis_reply(void *data, ngx_tccbs_resp_t *reply)
 
         ngx_http_tccbs_redis_answer(entry, NULL);
 
-        /* a note that fails by itself would fail again */
+        /* what fails by itself would fail again, but a hold is worth it */
 
         if (entry->kind == NGX_HTTP_TCCBS_COMMAND_NOTE
-            && !ngx_tccbs_resp_is_error(reply, "ERR")
+            && !(entry->script == NGX_HTTP_TCCBS_SCRIPT_GIVE
+                 && ngx_tccbs_resp_is_error(reply, "ERR"))
             && !ngx_tccbs_resp_is_error(reply, "WRONGTYPE"))
         {
             ngx_http_tccbs_redis_later(redis, entry);

@@ -271,6 +271,7 @@ ngx_http_tccbs_restore_ended(ngx_http_tccbs_audit_conf_t *conf,
 
         if (known && rc == NGX_DECLINED) {
             ngx_http_tccbs_store_release(conf->zone, hold.call, &hold.id);
+            ngx_http_tccbs_restore_tell(conf, &hold, in, 0);
         }
     }
 

@@ -86,7 +86,7 @@ ngx_http_tccbs_segments(ngx_str_t *path, time_t keep, ngx_uint_t level,
 
 /*
  * When something was written to one of them last: as long as nginx was not
- * there, nothing has become older.
+ * there, nothing has become older.  An empty one may have been made since.
  */
 
 static time_t
@@ -96,12 +96,17 @@ ngx_http_tccbs_segments_last(ngx_str_t *path, glob_t *gl)
     time_t           last;
     ngx_file_info_t  fi;
 
-    last = (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR)
-           ? 0 : ngx_file_mtime(&fi);
+    last = 0;
+
+    if (ngx_file_info(path->data, &fi) != NGX_FILE_ERROR && ngx_file_size(&fi))
+    {
+        last = ngx_file_mtime(&fi);
+    }
 
     for (i = 0; i < gl->gl_pathc; i++) {
 
         if (ngx_file_info(gl->gl_pathv[i], &fi) != NGX_FILE_ERROR
+            && ngx_file_size(&fi)
             && ngx_file_mtime(&fi) > last)
         {
             last = ngx_file_mtime(&fi);

@@ -39,8 +39,7 @@ static ngx_int_t ngx_http_tccbs_store_found(ngx_http_tccbs_stored_t *e,
     ngx_pool_t *pool, ngx_http_tccbs_found_t *found);
 static ngx_uint_t ngx_http_tccbs_store_left(ngx_http_tccbs_stored_t *entry,
     ngx_str_t *id);
-static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry,
-    time_t hold);
+static ngx_uint_t ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry);
 static void ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n);
 static void ngx_http_tccbs_store_free(ngx_slab_pool_t *shpool,
     ngx_http_tccbs_stored_t *entry);
@@ -65,7 +64,7 @@ ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
 
     e = ngx_http_tccbs_store_find(shpool->data, key);
 
-    if (e && !ngx_http_tccbs_store_judge(e, hold)) {
+    if (e && !ngx_http_tccbs_store_judge(e)) {
         ngx_http_tccbs_store_free(shpool, e);
         e = NULL;
     }
@@ -97,11 +96,12 @@ ngx_http_tccbs_store_claim(ngx_shm_zone_t *zone,
 
 done:
 
-    ngx_shmtx_unlock(&shpool->mutex);
-
     if (rc == NGX_OK) {
+        e->hold = hold;
         *entry = e;
     }
+
+    ngx_shmtx_unlock(&shpool->mutex);
 
     return rc;
 }
@@ -449,7 +449,8 @@ ngx_http_tccbs_store_left(ngx_http_tccbs_stored_t *entry, ngx_str_t *id)
 
     return entry->state == NGX_HTTP_TCCBS_HELD
            || (entry->state == NGX_HTTP_TCCBS_FLYING
-               && ngx_http_tccbs_gone(entry->owner));
+               && (entry->owner == (ngx_atomic_uint_t) ngx_pid
+                   || ngx_http_tccbs_gone(entry->owner)));
 }
 
 
@@ -611,7 +612,7 @@ ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
 /* Whether an entry is alive; what a dead worker left is decided here. */
 
 static ngx_uint_t
-ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
+ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry)
 {
     if (entry->state != NGX_HTTP_TCCBS_FLYING) {
         return entry->expires > ngx_http_tccbs_zone_now();
@@ -627,24 +628,22 @@ ngx_http_tccbs_store_judge(ngx_http_tccbs_stored_t *entry, time_t hold)
 
     entry->state = NGX_HTTP_TCCBS_HELD;
     entry->since = ngx_http_tccbs_zone_now();
-    entry->expires = entry->since + hold;
+    entry->expires = entry->since + entry->hold;
     entry->owner = 0;
 
     return 1;
 }
 
 
-/* Frees what has expired, or was never sent, in the next "n" buckets. */
+/* Frees what is dead in the next "n" buckets. */
 
 static void
 ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
 {
-    time_t                    now;
     ngx_http_tccbs_shm_t     *shm;
     ngx_http_tccbs_stored_t  *entry, *next;
 
     shm = shpool->data;
-    now = ngx_http_tccbs_zone_now();
     n = ngx_min(n, shm->nbuckets);
 
     while (n--) {
@@ -654,10 +653,7 @@ ngx_http_tccbs_store_sweep(ngx_slab_pool_t *shpool, ngx_uint_t n)
         for ( /* void */ ; entry; entry = next) {
             next = entry->next;
 
-            if (entry->state == NGX_HTTP_TCCBS_FLYING
-                ? !entry->sent && ngx_http_tccbs_gone(entry->owner)
-                : entry->expires <= now)
-            {
+            if (!ngx_http_tccbs_store_judge(entry)) {
                 ngx_http_tccbs_store_free(shpool, entry);
             }
         }

@@ -43,6 +43,7 @@ struct ngx_http_tccbs_stored_s {
     ngx_uint_t               again;           /* answer for who waited only */
     ngx_uint_t               shared;          /* region: held by other calls */
     ngx_uint_t               outcome;
+    time_t                   hold;            /* should its owner die */
     time_t                   since;           /* held */
     time_t                   expires;
     u_char                  *answer;          /* or what is held */

@@ -15,6 +15,10 @@
 
 #define NGX_HTTP_TCCBS_NOBODY  0x7ffffffe
 
+/* a name that the configuration may still be given up with */
+
+#define NGX_HTTP_TCCBS_ZONE_NEW  1
+
 
 ngx_http_tccbs_shm_t *
 ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone)
@@ -140,6 +144,7 @@ ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
 
         if (sn) {
             sn->node.key = hash;
+            sn->node.data = NGX_HTTP_TCCBS_ZONE_NEW;
             sn->str.len = key.len;
             sn->str.data = (u_char *) sn + 64 + size;
 
@@ -154,6 +159,37 @@ ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     ngx_free(key.data);
 
     return sn ? (u_char *) sn + 64 : NULL;
+}
+
+
+void
+ngx_http_tccbs_zone_named_done(ngx_shm_zone_t *zone, ngx_uint_t keep)
+{
+    ngx_rbtree_t       *tree;
+    ngx_slab_pool_t    *shpool;
+    ngx_rbtree_node_t  *node, *next;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    tree = &((ngx_http_tccbs_shm_t *) shpool->data)->named;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    node = (tree->root == tree->sentinel)
+           ? NULL : ngx_rbtree_min(tree->root, tree->sentinel);
+
+    for ( /* void */ ; node; node = next) {
+        next = ngx_rbtree_next(tree, node);
+
+        if (node->data == NGX_HTTP_TCCBS_ZONE_NEW && !keep) {
+            ngx_rbtree_delete(tree, node);
+            ngx_slab_free_locked(shpool, node);
+
+        } else {
+            node->data = 0;
+        }
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
 }
 
 

@@ -139,6 +139,9 @@ ngx_http_tccbs_shm_t *ngx_http_tccbs_zone_shm(ngx_shm_zone_t *zone);
 void *ngx_http_tccbs_zone_named(ngx_shm_zone_t *zone, const char *kind,
     ngx_str_t *name, size_t size);
 
+/* Whether names that were made since the last time stay, or are freed. */
+void ngx_http_tccbs_zone_named_done(ngx_shm_zone_t *zone, ngx_uint_t keep);
+
 /* Seconds of the monotonic clock: what is shared must not end by a step. */
 time_t ngx_http_tccbs_zone_now(void);
 

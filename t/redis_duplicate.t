@@ -182,26 +182,32 @@ like(call(2, $_)->{message}, qr/is unknown/, 'held at a third')
     for @pair, $pair;
 is($t->sent($pair), 2, 'sent once each');
 
-# a worker that dies: the others know it, too
+# a worker that dies, or is told to end: the others know it, too
 
-my $dead = copy();
-$t->faults({ kind => 'hold' });
-my $orphan = flying($long[0], $dead);
-$t->wait_for(sub { $t->sent($dead) }) or die "not sent\n";
-my ($intent) = grep { ($_->{snapshot} // '') eq $dead->{SnapshotId} }
-    $long[0]->audit(kind => 'intent');
-$long[0]->kill_worker('KILL', $intent->{pid});
-$orphan->close;
-ok($t->wait_for(sub { $long[0]->audit(kind => 'recovery',
-    id => $intent->{id}) }), 'a worker dies');
+for my $signal (qw/ KILL TERM /) {
+    my $dead = copy();
+    $t->faults({ kind => 'hold' });
+    my $orphan = flying($long[0], $dead);
+    $t->wait_for(sub { $t->sent($dead) }) or die "not sent\n";
+    my ($intent) = grep { ($_->{snapshot} // '') eq $dead->{SnapshotId} }
+        $long[0]->audit(kind => 'intent');
+    $long[0]->kill_worker($signal, $intent->{pid});
+    $orphan->close;
+    ok($t->wait_for(sub { $long[0]->audit(kind => 'recovery',
+        id => $intent->{id}) }), "$signal: a worker ends");
 
-my $other;
-$t->wait_for(sub { $other = call(1, { %$dead, SnapshotName => 'x' });
-    ($other->{message} // '') =~ /$intent->{id}/ });
-is($other->{code}, 'InternalError.ComponentError', 'its region is held');
-like(call(2, $dead)->{message}, qr/is unknown/, 'at each of the others');
-is($t->sent($dead), 1, 'sent once');
-$t->release;
+    # it is told behind the record
+
+    ok($t->wait_for(sub { grep { $redis->command('HGET', $_, 'id')
+        eq $intent->{id} } @{$redis->command('KEYS', '*:h:*')} }),
+        "$signal: Redis is told");
+    is(call(1, { %$dead, SnapshotName => 'x' })->{code},
+        'InternalError.ComponentError', "$signal: its region is held");
+    like(call(2, $dead)->{message}, qr/is unknown/,
+        "$signal: at each of the others");
+    is($t->sent($dead), 1, "$signal: sent once");
+    $t->release;
+}
 
 # not sent, and a client that has left: free at once
 

@@ -163,8 +163,9 @@ aside(5);
 $t->crash;
 $client->close;
 $t->release;
-utime((stat $_)[8, 9] - 3600, (stat $_)[9] - 3600, $_)
-    for glob("$t->{dir}/audit.jsonl*");
+rename("$t->{dir}/audit.jsonl", "$t->{dir}/audit.jsonl-6") or die "$!\n";
+utime((stat $_)[9] - 3600, (stat $_)[9] - 3600, $_)
+    for glob("$t->{dir}/audit.jsonl-*");
 $t->start;
 ok($t->wait_for(sub { grep { $_->{id} eq $open->{id}
     && $_->{kind} eq 'recovery' } $t->audit }), 'the open one has an outcome');

@@ -155,26 +155,29 @@ like(call($_)->{message}, qr/is unknown/, "$_->{SnapshotName}: still held")
     for @pair, { %{$pair[0]}, SnapshotName => 'third' };
 is(sent($pair[0]), 2, 'none is sent');
 
-# the same when its worker dies
+# the same when its worker dies, or is told to end at once
 
-my $orphan = copy(SnapshotName => 'orphan');
-$t->faults({ kind => 'hold+drop_in_header' });
-my $client = $t->client;
-$client->send($client->request($action, $orphan));
-$t->wait_for(sub { sent($orphan) }) or die "not sent\n";
-my ($intent) = grep { ($_->{snapshot} // '') eq $orphan->{SnapshotId} }
-    $t->audit(kind => 'intent');
-$t->kill_worker('KILL', $intent->{pid});
-$client->close;
-ok($t->wait_for(sub { $t->audit(kind => 'recovery', id => $intent->{id}) }),
-    'a worker dies');
-is(call($orphan)->{code}, 'InternalError.ComponentError', 'the call is held');
-look('ap-beijing');
-$r = call($orphan);
-is($r->{headers}{'x-tccbs-duplicate-of'}, $intent->{id},
-    'found: the call is answered');
-is(sent($orphan), 1, 'sent once');
-$t->release;
+for my $signal (qw/ KILL TERM /) {
+    my $orphan = copy(SnapshotName => "orphan $signal");
+    $t->faults({ kind => 'hold+drop_in_header' });
+    my $client = $t->client;
+    $client->send($client->request($action, $orphan));
+    $t->wait_for(sub { sent($orphan) }) or die "not sent\n";
+    my ($intent) = grep { ($_->{snapshot} // '') eq $orphan->{SnapshotId} }
+        $t->audit(kind => 'intent');
+    $t->kill_worker($signal, $intent->{pid});
+    $client->close;
+    ok($t->wait_for(sub { $t->audit(kind => 'recovery',
+        id => $intent->{id}) }), "$signal: a worker ends");
+    is(call($orphan)->{code}, 'InternalError.ComponentError',
+        "$signal: the call is held");
+    look('ap-beijing');
+    $r = call($orphan);
+    is($r->{headers}{'x-tccbs-duplicate-of'}, $intent->{id},
+        "$signal: found: the call is answered");
+    is(sent($orphan), 1, "$signal: sent once");
+    $t->release;
+}
 
 # made in one region only
 

@@ -123,7 +123,8 @@ ok($t->reload, 'and takes the next one');
 # a copy that is under way when the room ends, and of which nobody can say what
 # became: each of its regions is held, for copies with another name too
 
-my $h = TCCBS::Test->new(exempt => [ qr/no memory/ ]);
+my $h = TCCBS::Test->new(exempt => [ qr/no memory/,
+    qr/has no room for 151 accounts/ ]);
 
 $h->run(zone => 'tccbs_zone tccbs:256k;',
     location => 'tccbs_replay_window 2s; tccbs_hold 1h;');
@@ -164,7 +165,18 @@ my $filled = time;
 
 $h->wait_for(sub { time > $filled + 3 });
 
-$h->write_conf(%{$h->{conf}}, accounts($h));
+# not for as many as that, whose reload leaves it to copies
+
+my %was = %{$h->{conf}};
+$h->write_conf(%was, accounts => $h->account('team-dr')
+    . join('', map { $h->account("many$_") } 1 .. 150));
+ok(!$h->reload, 'too many accounts');
+like($h->slurp('logs/error.log'), qr/has no room for 151 accounts/,
+    'which says so');
+is(scalar(grep { $h->call($action, copy())->{code} } 1 .. 20), 0,
+    'there is room for copies still');
+
+$h->write_conf(%was, accounts($h));
 ok($h->reload, 'reloaded with other accounts');
 is($h->call($action, copy(), client => { account => 'other4' })->{code}, '',
     'which are served');

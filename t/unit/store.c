@@ -337,10 +337,31 @@ test_made(void)
 
 /* What a worker that died leaves. */
 
+/* Claims enough for all buckets to be swept. */
+
+static void
+sweep(void)
+{
+    ngx_uint_t                i;
+    ngx_http_tccbs_stored_t  *was;
+
+    was = mine;
+    spread = 1;
+
+    for (i = 0; i < BUCKETS / 8 + 1; i++) {
+        (void) claim(100 + i, 100, 0);
+        ngx_http_tccbs_store_forget(&zone, mine);
+    }
+
+    spread = 0;
+    mine = was;
+}
+
+
 static void
 test_dead(void)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t  n;
 
     start();
 
@@ -362,6 +383,7 @@ test_dead(void)
     mine->sent = 1;
     ok(claim(1, 7, 0) == NGX_AGAIN, "nor is one that lives held");
 
+    mine->owner = getppid();
     ngx_http_tccbs_store_release(&zone, key(1), id(6));
     ok(claim(1, 8, 0) == NGX_AGAIN, "or released");
 
@@ -371,6 +393,9 @@ test_dead(void)
 
     ngx_http_tccbs_store_release(&zone, key(1), id(6));
     ok(claim(1, 8, 0) == NGX_OK, "one that is held is");
+
+    ngx_http_tccbs_store_release(&zone, key(1), id(8));
+    ok(claim(1, 8, 0) == NGX_OK, "and our own, when we end");
 
     mine->sent = 1;
     mine->owner = DEAD;
@@ -382,7 +407,8 @@ test_dead(void)
     ngx_http_tccbs_store_release(&zone, key(1), id(9));
     ok(claim(1, 10, 0) == NGX_DONE, "but none that was answered");
 
-    /* who waited only, when its worker died: room for others */
+    /* nobody repeats them: who waited only takes no room, what was sent does
+       for as long as it would be held */
 
     n = slab->n;
     (void) claim(20, 20, 0);
@@ -391,17 +417,14 @@ test_dead(void)
     mine->sent = 1;
     mine->owner = DEAD;
     (void) claim(22, 22, 0);
-    spread = 1;
-
-    for (i = 0; i < BUCKETS / 8 + 1; i++) {
-        (void) claim(100 + i, 100, 0);
-        ngx_http_tccbs_store_forget(&zone, mine);
-    }
-
-    spread = 0;
+    sweep();
     ok(slab->n == n + 2, "one that was not sent takes no room");
-    ok(claim(22, 23, 0) == NGX_AGAIN && claim(21, 23, 0) == NGX_BUSY,
+    ok(claim(22, 23, 0) == NGX_AGAIN && look(21) == NGX_BUSY,
        "one that lives does, and one that was sent");
+    now += HOLD;
+    sweep();
+    ok(slab->n == n + 1 && claim(22, 23, 0) == NGX_AGAIN,
+       "as long as it is held");
 }
 
 
@@ -416,6 +439,7 @@ test_inherit(void)
        == NGX_DECLINED, "nothing to inherit");
 
     ok(claim(1, 1, 0) == NGX_OK, "a call");
+    mine->owner = getppid();
     ok(ngx_http_tccbs_store_inherit(&zone, key(1), id(1), &mine)
        == NGX_DECLINED, "nor from one that lives");
 
