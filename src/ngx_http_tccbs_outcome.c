@@ -41,10 +41,6 @@ ngx_http_tccbs_settle(ngx_http_tccbs_ctx_t *ctx)
     ngx_http_tccbs_record_outcome(ctx);
     ngx_http_tccbs_count_outcome(ctx);
 
-    if (ctx->retry) {
-        return;
-    }
-
     /* others are told what is known when the log says it, not before */
 
     if (ctx->outcome == NGX_TCCBS_UNKNOWN) {

@@ -605,7 +605,6 @@ ngx_http_tccbs_store_fly(ngx_slab_pool_t *shpool,
     entry->owner = ngx_pid;
     entry->sent = 0;
     entry->again = 0;
-    entry->shared = 0;
 }
 
 

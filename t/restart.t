@@ -169,6 +169,9 @@ utime((stat $_)[9] - 3600, (stat $_)[9] - 3600, $_)
 $t->start;
 ok($t->wait_for(sub { grep { $_->{id} eq $open->{id}
     && $_->{kind} eq 'recovery' } $t->audit }), 'the open one has an outcome');
+is(($t->slurp('logs/error.log')
+    =~ /.* (\d+) intents in the audit file had no outcome/s)[0], 1,
+    'the others had one, in the order of the files');
 utime(undef, undef, grep { !/-4$/ } glob("$t->{dir}/audit.jsonl*"));
 is($t->call($action, $rotated)->{id}, $of->{id}, 'the answer is known');
 is($t->call($action, $across)->{id}, $after->{id}, 'that one, too');
