@@ -179,7 +179,9 @@ $t->release;
 back();
 ($client, $params) = flying();
 $t->write_conf(%{$t->{conf}}, zone => 'tccbs_zone tccbs:8m;');
+my %old = map { $_ => 1 } $t->workers;
 kill 'HUP', $t->{pid};
+$t->wait_for(sub { 2 <= grep { !$old{$_} } $t->workers }) or die "no reload\n";
 ok($t->wait_for(sub { $t->call($action, { %$params, SnapshotName => 'x' })
     ->{code} eq 'InternalError.ComponentError' }),
     'another zone: the region is held');
