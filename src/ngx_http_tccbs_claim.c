@@ -13,7 +13,7 @@
 #include "ngx_http_tccbs_claim.h"
 
 
-#define NGX_HTTP_TCCBS_CLAIM_ARGS     (8 + 2 * NGX_TCCBS_CALL_REGIONS)
+#define NGX_HTTP_TCCBS_CLAIM_ARGS     (5 + NGX_TCCBS_CALL_REGIONS)
 #define NGX_HTTP_TCCBS_CLAIM_ANSWER   (128 * 1024)
 #define NGX_HTTP_TCCBS_CLAIM_LONGEST  1000000000000
 
@@ -28,12 +28,8 @@ static ngx_int_t ngx_http_tccbs_claim_regions(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_found_t *found);
 static ngx_int_t ngx_http_tccbs_claim_id(ngx_tccbs_resp_t *reply,
     ngx_uint_t n, ngx_http_tccbs_found_t *found);
-static ngx_int_t ngx_http_tccbs_claim_keys(ngx_http_tccbs_ctx_t *ctx,
-    ngx_http_tccbs_hold_t *hold, ngx_str_t *argv, ngx_uint_t *n);
-static ngx_int_t ngx_http_tccbs_claim_key(ngx_http_tccbs_ctx_t *ctx,
-    ngx_str_t *key, const char *what, const u_char *digest);
-static ngx_int_t ngx_http_tccbs_claim_hex(ngx_http_tccbs_ctx_t *ctx,
-    ngx_str_t *hex, const u_char *digest);
+static void ngx_http_tccbs_claim_what(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold);
 
 
 ngx_int_t
@@ -63,7 +59,7 @@ ngx_http_tccbs_claim(ngx_http_tccbs_ctx_t *ctx, ngx_http_tccbs_hold_t *hold,
         /* the claim may have been made: right behind it, it is given up */
 
         ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_FREE, NULL, 0,
-                                 NULL, NULL);
+                                 NULL);
     }
 
     if (rc != NGX_OK) {
@@ -79,25 +75,34 @@ ngx_http_tccbs_claim_ask(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_hold_t *hold)
 {
     ngx_int_t   rc;
-    ngx_str_t   argv[NGX_HTTP_TCCBS_CLAIM_ARGS];
+    ngx_str_t   argv[NGX_HTTP_TCCBS_CLAIM_ARGS], hex;
     ngx_uint_t  n, nkeys;
+    u_char      text[NGX_TCCBS_HEX_LEN];
 
-    if (ngx_http_tccbs_claim_keys(ctx, hold, argv, &n) != NGX_OK) {
+    if (ngx_http_tccbs_tell_keys(ctx->mcf->redis, hold, ctx->call.to,
+                                 ctx->call.nto, argv)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    nkeys = n;
+    nkeys = 1 + ctx->call.nto;
+    n = nkeys;
 
     argv[n++] = ctx->id;
 
     if (ngx_http_tccbs_ask_number(ctx, &argv[n++], ctx->lcf->hold * 1000
                                                    + ctx->lcf->total_timeout)
         != NGX_OK
-        || ngx_http_tccbs_ask_number(ctx, &argv[n++], ctx->waited) != NGX_OK
-        || ngx_http_tccbs_claim_hex(ctx, &argv[n++], ctx->digest) != NGX_OK)
+        || ngx_http_tccbs_ask_number(ctx, &argv[n++], ctx->waited) != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    hex.data = text;
+    hex.len = ngx_tccbs_hex(text, ctx->digest, sizeof(ctx->digest)) - text;
+
+    argv[n++] = hex;
 
     rc = ngx_http_tccbs_ask(ctx, NGX_HTTP_TCCBS_SCRIPT_CLAIM, argv, n, nkeys);
 
@@ -272,11 +277,10 @@ ngx_http_tccbs_claim_id(ngx_tccbs_resp_t *reply, ngx_uint_t n,
 
 void
 ngx_http_tccbs_claim_end(ngx_http_tccbs_ctx_t *ctx, const char *state,
-    ngx_str_t *answer, time_t seconds, ngx_http_tccbs_hold_t *hold,
-    ngx_str_t *known)
+    ngx_str_t *answer, time_t seconds, ngx_str_t *known)
 {
-    ngx_str_t   argv[NGX_HTTP_TCCBS_CLAIM_ARGS];
-    ngx_uint_t  i, n, nkeys;
+    ngx_http_tccbs_hold_t  hold;
+    ngx_http_tccbs_tell_t  tell;
 
     if (ctx->mcf->redis == NULL
         || (ctx->claim.len == 0 && *state == *NGX_HTTP_TCCBS_CLAIM_FREE
@@ -294,47 +298,24 @@ ngx_http_tccbs_claim_end(ngx_http_tccbs_ctx_t *ctx, const char *state,
         answer = NULL;
     }
 
-    if (ngx_http_tccbs_claim_keys(ctx, known ? hold : NULL, argv, &n)
-        != NGX_OK)
-    {
-        return;
-    }
+    ngx_memzero(&tell, sizeof(ngx_http_tccbs_tell_t));
 
-    nkeys = n;
+    tell.token = ctx->claim.len ? ctx->claim : ctx->id;
+    tell.state = state;
+    tell.answer = answer;
+    tell.outcome = ctx->outcome;
+    tell.seconds = seconds;
+    tell.known = known;
 
-    argv[n++] = ctx->claim.len ? ctx->claim : ctx->id;
-
-    argv[n].data = (u_char *) state;
-    argv[n++].len = 1;
-
-    if (ngx_http_tccbs_ask_number(ctx, &argv[n++], seconds * 1000) != NGX_OK
-        || ngx_http_tccbs_ask_number(ctx, &argv[n++], ctx->outcome) != NGX_OK)
-    {
-        return;
-    }
-
-    if (answer) {
-        argv[n++] = *answer;
-
-    } else {
-        ngx_str_null(&argv[n]);
-        n++;
-    }
-
-    if (ngx_http_tccbs_claim_hex(ctx, &argv[n++], ctx->digest) != NGX_OK) {
-        return;
-    }
-
-    argv[n++] = ctx->id;
-
-    for (i = 0; known && i < ctx->call.nto; i++) {
-        argv[n++] = known[i];
+    if (known) {
+        tell.to = ctx->call.to;
+        tell.n = ctx->call.nto;
     }
 
     ngx_str_null(&ctx->claim);
 
-    ngx_http_tccbs_redis_note(NGX_HTTP_TCCBS_SCRIPT_TELL, argv, n, nkeys,
-                              ctx->lcf->hold);
+    ngx_http_tccbs_claim_what(ctx, &hold);
+    ngx_http_tccbs_tell(ctx->mcf->redis, &hold, &tell, ctx->lcf->hold);
 }
 
 
@@ -342,17 +323,22 @@ void
 ngx_http_tccbs_claim_made(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_found_t *found, ngx_str_t *snapshot)
 {
-    ngx_str_t  argv[4];
+    ngx_str_t              argv[4];
+    ngx_http_tccbs_hold_t  hold;
 
     if (ctx->mcf->redis == NULL) {
         return;
     }
 
+    ngx_http_tccbs_claim_what(ctx, &hold);
+
     argv[1].data = found->id;
     argv[1].len = sizeof(found->id);
     argv[2] = *snapshot;
 
-    if (ngx_http_tccbs_claim_key(ctx, &argv[0], "h", found->key) == NGX_OK
+    if (ngx_http_tccbs_tell_key(ctx->mcf->redis, &hold, "h", found->key,
+                                &argv[0])
+        == NGX_OK
         && ngx_http_tccbs_ask_number(ctx, &argv[3], ctx->lcf->hold * 1000)
            == NGX_OK)
     {
@@ -362,62 +348,16 @@ ngx_http_tccbs_claim_made(ngx_http_tccbs_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_tccbs_claim_keys(ngx_http_tccbs_ctx_t *ctx,
-    ngx_http_tccbs_hold_t *hold, ngx_str_t *argv, ngx_uint_t *n)
+static void
+ngx_http_tccbs_claim_what(ngx_http_tccbs_ctx_t *ctx,
+    ngx_http_tccbs_hold_t *hold)
 {
-    ngx_uint_t  i;
-    u_char      digest[NGX_TCCBS_SHA256_LEN];
+    ngx_memzero(hold, sizeof(ngx_http_tccbs_hold_t));
 
-    *n = 0;
+    hold->pool = ctx->request->pool;
+    hold->credential = ctx->account->credential->name;
+    hold->snapshot = ctx->call.snapshot;
+    hold->id = ctx->id;
 
-    if (ngx_http_tccbs_claim_key(ctx, &argv[(*n)++], "d", ctx->digest)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; hold && i < ctx->call.nto; i++) {
-
-        if (ngx_http_tccbs_hold_region(hold, &ctx->call.to[i], digest)
-            != NGX_OK
-            || ngx_http_tccbs_claim_key(ctx, &argv[(*n)++], "h", digest)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_claim_key(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *key,
-    const char *what, const u_char *digest)
-{
-    ngx_str_t  hex;
-
-    if (ngx_http_tccbs_claim_hex(ctx, &hex, digest) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_tccbs_ask_key(ctx, key, "c",
-                                  &ctx->account->credential->name, what, &hex);
-}
-
-
-static ngx_int_t
-ngx_http_tccbs_claim_hex(ngx_http_tccbs_ctx_t *ctx, ngx_str_t *hex,
-    const u_char *digest)
-{
-    hex->data = ngx_pnalloc(ctx->request->pool, NGX_TCCBS_HEX_LEN);
-    if (hex->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_tccbs_hex(hex->data, digest, NGX_TCCBS_SHA256_LEN);
-    hex->len = NGX_TCCBS_HEX_LEN;
-
-    return NGX_OK;
+    ngx_memcpy(hold->call, ctx->digest, sizeof(hold->call));
 }

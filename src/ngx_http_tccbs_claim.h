@@ -10,7 +10,7 @@
 
 
 #include "ngx_http_tccbs.h"
-#include "ngx_http_tccbs_hold.h"
+#include "ngx_http_tccbs_tell.h"
 
 
 /*
@@ -36,14 +36,8 @@ ngx_int_t ngx_http_tccbs_claim(ngx_http_tccbs_ctx_t *ctx,
  * What became of it: its state with an answer or none, for "seconds"; and of
  * each region "known", or none when that is NULL: see the script.
  */
-#define NGX_HTTP_TCCBS_CLAIM_ANSWERED  "a"
-#define NGX_HTTP_TCCBS_CLAIM_WAITED    "r"    /* for those who waited */
-#define NGX_HTTP_TCCBS_CLAIM_HELD      "h"
-#define NGX_HTTP_TCCBS_CLAIM_FREE      "-"
-
 void ngx_http_tccbs_claim_end(ngx_http_tccbs_ctx_t *ctx, const char *state,
-    ngx_str_t *answer, time_t seconds, ngx_http_tccbs_hold_t *hold,
-    ngx_str_t *known);
+    ngx_str_t *answer, time_t seconds, ngx_str_t *known);
 
 /* A region that was held was found to have the copy. */
 void ngx_http_tccbs_claim_made(ngx_http_tccbs_ctx_t *ctx,

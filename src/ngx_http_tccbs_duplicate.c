@@ -439,8 +439,7 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
                                             NGX_HTTP_TCCBS_DUPLICATE_AGAIN, 1);
                 ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_WAITED,
                                          &answer,
-                                         NGX_HTTP_TCCBS_DUPLICATE_AGAIN, NULL,
-                                         NULL);
+                                         NGX_HTTP_TCCBS_DUPLICATE_AGAIN, NULL);
 
             } else {
                 ngx_http_tccbs_store_answer(ctx->mcf->zone, entry,
@@ -448,7 +447,7 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
                                             ctx->lcf->replay_window, 0);
                 ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_ANSWERED,
                                          &answer, ctx->lcf->replay_window,
-                                         NULL, NULL);
+                                         NULL);
             }
 
             return;
@@ -463,8 +462,7 @@ ngx_http_tccbs_duplicate_done(ngx_http_tccbs_ctx_t *ctx)
     }
 
     ngx_http_tccbs_store_forget(ctx->mcf->zone, entry);
-    ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_FREE, NULL, 0, NULL,
-                             NULL);
+    ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_FREE, NULL, 0, NULL);
 }
 
 
@@ -477,7 +475,7 @@ ngx_http_tccbs_duplicate_stay(ngx_http_tccbs_ctx_t *ctx,
     ngx_http_tccbs_store_hold(ctx->mcf->zone, entry, NULL, &none,
                               ctx->lcf->hold);
     ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_HELD, NULL,
-                             ctx->lcf->hold, NULL, NULL);
+                             ctx->lcf->hold, NULL);
 }
 
 
@@ -533,7 +531,7 @@ ngx_http_tccbs_duplicate_hold(ngx_http_tccbs_ctx_t *ctx)
     }
 
     ngx_http_tccbs_claim_end(ctx, NGX_HTTP_TCCBS_CLAIM_FREE, NULL,
-                             ctx->lcf->hold, &hold, known);
+                             ctx->lcf->hold, known);
 
     return all;
 }

@@ -321,25 +321,31 @@ static void
 ngx_http_tccbs_restore_tell(ngx_http_tccbs_audit_conf_t *conf,
     ngx_http_tccbs_hold_t *hold, ngx_tccbs_json_t *intent, ngx_uint_t sent)
 {
-    ngx_str_t          regions[NGX_TCCBS_CALL_REGIONS];
-    ngx_uint_t         n;
-    ngx_tccbs_json_t  *to;
+    ngx_str_t               regions[NGX_TCCBS_CALL_REGIONS];
+    ngx_tccbs_json_t       *to;
+    ngx_http_tccbs_tell_t   tell;
 
     if (conf->redis == NULL) {
         return;
     }
 
-    n = 0;
+    ngx_memzero(&tell, sizeof(ngx_http_tccbs_tell_t));
+
+    tell.token = hold->id;
+    tell.state = NGX_HTTP_TCCBS_CLAIM_FREE;
+    tell.seconds = conf->hold;
+    tell.to = regions;
+
     to = sent ? ngx_tccbs_json_get(intent, "to") : NULL;
 
     for (to = to ? to->child : NULL;
-         to && n < NGX_TCCBS_CALL_REGIONS;
+         to && tell.n < NGX_TCCBS_CALL_REGIONS;
          to = to->next)
     {
-        regions[n++] = to->value;
+        regions[tell.n++] = to->value;
     }
 
-    ngx_http_tccbs_tell(conf->redis, hold, regions, n, conf->hold);
+    ngx_http_tccbs_tell(conf->redis, hold, &tell, conf->hold);
 }
 
 
